@@ -1,0 +1,116 @@
+"""Every error milepost raises on purpose, as one tree.
+
+The docstring of a class is its default message, so that a class says once what it means; facts are fields (`limit`, `key`,
+`table`), so that a caller need not parse text. Driver errors are translated in one place, `milepost.postgres`, and keep their
+cause.
+
+Raised for a caller's mistake or for a part that is not there; our own mistakes are assertions.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = [
+    "Conflict",
+    "DatabaseError",
+    "DatabaseUnavailable",
+    "FieldError",
+    "Forbidden",
+    "InvalidInput",
+    "MilepostError",
+    "NotFound",
+    "PreconditionFailed",
+    "SchemaMismatch",
+    "SettingsError",
+    "Timeout",
+    "TooLarge",
+    "Unauthorized",
+]
+
+
+class MilepostError(Exception):
+    """Milepost could not do this."""
+
+    def __init__(self, message: str | None = None, **facts: Any) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip().splitlines()[0])
+        self.facts = facts
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.__dict__["facts"][name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+class FieldError:
+    """One field at fault: `pointer` is a JSON pointer (RFC 6901) into what was sent, `detail` a sentence."""
+
+    __slots__ = ("detail", "pointer")
+
+    def __init__(self, pointer: str, detail: str) -> None:
+        self.pointer = pointer
+        self.detail = detail
+
+    def __repr__(self) -> str:
+        return f"FieldError({self.pointer!r}, {self.detail!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FieldError) and (self.pointer, self.detail) == (other.pointer, other.detail)
+
+    def __hash__(self) -> int:
+        return hash((self.pointer, self.detail))
+
+
+class InvalidInput(MilepostError):
+    """What was sent is not valid."""
+
+    def __init__(
+        self, message: str | None = None, *, errors: tuple[FieldError, ...] = (), **facts: Any
+    ) -> None:
+        super().__init__(message, **facts)
+        self.errors = errors
+
+
+class TooLarge(MilepostError):
+    """What was sent is larger than the limit."""
+
+
+class Unauthorized(MilepostError):
+    """The key is missing, wrong or revoked."""
+
+
+class Forbidden(MilepostError):
+    """The key does not allow this."""
+
+
+class NotFound(MilepostError):
+    """There is no such thing here."""
+
+
+class Conflict(MilepostError):
+    """This contradicts what is there."""
+
+
+class PreconditionFailed(MilepostError):
+    """The thing has changed since it was read."""
+
+
+class Timeout(MilepostError):
+    """It did not finish in the time allowed."""
+
+
+class SettingsError(MilepostError):
+    """A setting is wrong."""
+
+
+class SchemaMismatch(MilepostError):
+    """The database's schema does not fit this version of milepost."""
+
+
+class DatabaseError(MilepostError):
+    """PostgreSQL refused a statement."""
+
+
+class DatabaseUnavailable(DatabaseError):
+    """PostgreSQL cannot be reached now; trying again may help."""

@@ -1,0 +1,236 @@
+"""The model as frozen values: what the TOML says, checked, with every default filled in.
+
+Nothing here reads text or SQL: `_parse` makes these values, `milepost.schema` compiles them. Names are the user's own words
+and are valid identifiers (`[a-z][a-z0-9_]{0,47}`), so that they can stand in column and table names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Literal
+
+__all__ = [
+    "Board",
+    "Content",
+    "Field",
+    "Goal",
+    "GroupKind",
+    "Keep",
+    "Latest",
+    "Measure",
+    "Model",
+    "Pair",
+    "Pending",
+    "Report",
+    "Rollup",
+    "Term",
+    "Value",
+    "Verb",
+]
+
+FieldType = Literal["text", "integer", "decimal", "boolean", "time"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """A number that sums exactly: stored as an integer of `10**-scale` units."""
+
+    name: str
+    scale: int = 0  # decimal places, 0 to 6
+    minimum: int | float | None = None  # in the user's units, inclusive
+    maximum: int | float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """A declared field of an activity's `data`. Fields that are not declared pass through untouched."""
+
+    name: str
+    type: FieldType = "text"
+    scale: int = 0  # of a decimal
+    filter: bool = False  # `data.NAME=` works and is served by an index
+    search: str | None = None  # the text search configuration, such as "english"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """How a verb's `content` is kept."""
+
+    versions: bool = False
+    offload_over: int = 4096  # bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verb:
+    name: str
+    object: str | None = None  # the kind of object it is done to; None: any
+    measures: dict[str, Measure] = field(default_factory=dict)
+    data: dict[str, Field] = field(default_factory=dict)
+    content: Content | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupKind:
+    name: str
+    parent: str | None = None  # the kind that its parent must have
+    roles: dict[str, tuple[str, ...]] = field(default_factory=dict)  # role -> actions
+    attributes: dict[str, str] = field(
+        default_factory=dict
+    )  # name -> text, integer, decimal(n), boolean, time
+
+
+ValueFunction = Literal[
+    "count", "sum", "avg", "weighted_avg", "min", "max", "distinct", "first_at", "last_at", "share"
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Value:
+    """One value of a rollup, such as `sum(distance_m)`; `text` is how the model wrote it, and how it is asked for.
+
+    arguments: `sum`, `avg`, `min`, `max`: one measure; `weighted_avg`: measure, weight measure; `distinct`: `actor`, `group`,
+    `object`, `source` or a data field; `share`: measure, with `comparison` (one of `< <= = >= >`) and `threshold` in the
+    user's units; `count`, `first_at`, `last_at`: none.
+    """
+
+    function: ValueFunction
+    arguments: tuple[str, ...] = ()
+    comparison: str | None = None
+    threshold: str | None = None  # decimal text
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rollup:
+    """by: any of tenant, group, actor, verb, object, source, status, or a declared data field as `data.NAME`.
+
+    per: any of hour, day, week, month, all, or the name of a term. `day` is always kept, asked for or not.
+    """
+
+    name: str
+    of: tuple[str, ...]  # verbs
+    by: tuple[str, ...]
+    belongs: Literal["addressed", "membership"] = "addressed"
+    ancestors: bool = True  # a group key also counts for the group's ancestors
+    per: tuple[str, ...] = ("day", "all")
+    values: tuple[Value, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latest:
+    """One row a key, holding the newest activity of `of`; `by`: group (the addressed one), object, actor."""
+
+    name: str
+    of: tuple[str, ...]
+    by: tuple[str, ...]
+    values: tuple[str, ...]  # measures and `data.NAME`
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """An opening activity and the first closing one after it on the same object, with the time between."""
+
+    name: str
+    open: tuple[str, ...]  # verbs
+    close: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Goal:
+    name: str
+    rollup: str
+    value: Value
+    target: str  # "group.ATTRIBUTE" or decimal text
+    milestones: tuple[int, ...] = ()  # percent
+    per: str = "all"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Term:
+    """A named span of local dates; `last` is inclusive."""
+
+    name: str
+    first: date
+    last: date
+
+
+@dataclass(frozen=True, kw_only=True)
+class Board:
+    name: str
+    rank: Literal["actor", "group"]
+    within: tuple[str, ...]
+    by: Value
+    of: tuple[str, ...]
+    windows: tuple[str, ...]
+    scores: tuple[str, ...] = ("public", "group", "private")
+    ties: Literal["earliest", "shared"] = "earliest"
+    order: Literal["down", "up"] = "down"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pending:
+    name: str
+    given: str
+    done: tuple[str, ...]
+    by: str = "object"
+    due: str | None = None  # "VERB.FIELD"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    name: str
+    source: str  # a rollup, latest, pairs or pending
+    by: tuple[str, ...]
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keep:
+    name: str
+    of: tuple[str, ...] = ()  # verbs; empty: all others
+    age: Literal["occurred", "last change"] = "occurred"
+    hot: str
+    archive: str | None = None
+    then: Literal["delete", "keep"] = "keep"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    name: str
+    time_zone: str = "UTC"  # of groups that have none of their own, and of rollups without a group key
+    filters: tuple[str, ...] = ("verb",)  # which of verb, source, status get an index for listing by them
+    groups: dict[str, GroupKind] = field(default_factory=dict)
+    verbs: dict[str, Verb] = field(default_factory=dict)
+    rollups: dict[str, Rollup] = field(default_factory=dict)
+    latest: dict[str, Latest] = field(default_factory=dict)
+    pairs: dict[str, Pair] = field(default_factory=dict)
+    goals: dict[str, Goal] = field(default_factory=dict)
+    terms: dict[str, Term] = field(default_factory=dict)
+    boards: dict[str, Board] = field(default_factory=dict)
+    pending: dict[str, Pending] = field(default_factory=dict)
+    reports: dict[str, Report] = field(default_factory=dict)
+    keep: dict[str, Keep] = field(default_factory=dict)
+
+    def measures(self) -> dict[str, Measure]:
+        """Every measure by name: a name has one scale throughout the model, which the check enforces."""
+        return {name: measure for verb in self.verbs.values() for name, measure in verb.measures.items()}
+
+    def fields(self) -> dict[str, Field]:
+        """Every declared data field by name: a name has one type throughout the model."""
+        return {name: declared for verb in self.verbs.values() for name, declared in verb.data.items()}
+
+    def column_fields(self) -> tuple[str, ...]:
+        """The data fields that are columns `d_NAME` of the activity table: filters, rollup keys, and what is read as a value."""
+        wanted = {name for name, declared in self.fields().items() if declared.filter}
+        for rollup in self.rollups.values():
+            wanted |= {key[5:] for key in rollup.by if key.startswith("data.")}
+            wanted |= {
+                argument[5:]
+                for value in rollup.values
+                for argument in value.arguments
+                if argument.startswith("data.")
+            }
+        for latest in self.latest.values():
+            wanted |= {value[5:] for value in latest.values if value.startswith("data.")}
+        return tuple(sorted(wanted))
