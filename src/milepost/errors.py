@@ -65,9 +65,7 @@ class FieldError:
 class InvalidInput(MilepostError):
     """What was sent is not valid."""
 
-    def __init__(
-        self, message: str | None = None, *, errors: tuple[FieldError, ...] = (), **facts: Any
-    ) -> None:
+    def __init__(self, message: str | None = None, *, errors: tuple[FieldError, ...] = (), **facts: Any) -> None:
         super().__init__(message, **facts)
         self.errors = errors
 

@@ -1,12 +1,12 @@
 """The model as frozen values: what the TOML says, checked, with every default filled in.
 
-Nothing here reads text or SQL: `_parse` makes these values, `milepost.schema` compiles them. Names are the user's own words
-and are valid identifiers (`[a-z][a-z0-9_]{0,47}`), so that they can stand in column and table names.
+Nothing here reads text or SQL: `_parse` makes these values, `milepost.schema` compiles them. Names are the user's own
+words and are valid identifiers (`[a-z][a-z0-9_]{0,47}`), so that they can stand in column and table names.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Literal
 
@@ -75,23 +75,20 @@ class GroupKind:
     name: str
     parent: str | None = None  # the kind that its parent must have
     roles: dict[str, tuple[str, ...]] = field(default_factory=dict)  # role -> actions
-    attributes: dict[str, str] = field(
-        default_factory=dict
-    )  # name -> text, integer, decimal(n), boolean, time
+    attributes: dict[str, str] = field(default_factory=dict)  # name -> text, integer, decimal(n), boolean, time
 
 
-ValueFunction = Literal[
-    "count", "sum", "avg", "weighted_avg", "min", "max", "distinct", "first_at", "last_at", "share"
-]
+ValueFunction = Literal["count", "sum", "avg", "weighted_avg", "min", "max", "distinct", "first_at", "last_at", "share"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Value:
-    """One value of a rollup, such as `sum(distance_m)`; `text` is how the model wrote it, and how it is asked for.
+    """One value of a rollup, such as `sum(distance_m)`; `text` is how the model wrote it (blanks made regular), and how
+    it is asked for.
 
-    arguments: `sum`, `avg`, `min`, `max`: one measure; `weighted_avg`: measure, weight measure; `distinct`: `actor`, `group`,
-    `object`, `source` or a data field; `share`: measure, with `comparison` (one of `< <= = >= >`) and `threshold` in the
-    user's units; `count`, `first_at`, `last_at`: none.
+    arguments: `sum`, `avg`, `min`, `max`: one measure; `weighted_avg`: measure, weight measure; `distinct`: `actor`,
+    `group`, `object`, `source` or a data field as `data.NAME`; `share`: measure, with `comparison` (one of
+    `< <= = >= >`) and `threshold` in the user's units; `count`, `first_at`, `last_at`: none.
     """
 
     function: ValueFunction
@@ -217,20 +214,20 @@ class Model:
         return {name: measure for verb in self.verbs.values() for name, measure in verb.measures.items()}
 
     def fields(self) -> dict[str, Field]:
-        """Every declared data field by name: a name has one type throughout the model."""
-        return {name: declared for verb in self.verbs.values() for name, declared in verb.data.items()}
+        """Every declared data field by name: it has one type throughout, and is a filter if any verb says so."""
+        fields: dict[str, Field] = {}
+        for verb in self.verbs.values():
+            for name, declared in verb.data.items():
+                known = fields.get(name)
+                fields[name] = replace(declared, filter=True) if known and known.filter else declared
+        return fields
 
     def column_fields(self) -> tuple[str, ...]:
-        """The data fields that are columns `d_NAME` of the activity table: filters, rollup keys, and what is read as a value."""
+        """The data fields that are columns `d_NAME` of the activity table: filters, rollup keys, and values."""
         wanted = {name for name, declared in self.fields().items() if declared.filter}
         for rollup in self.rollups.values():
             wanted |= {key[5:] for key in rollup.by if key.startswith("data.")}
-            wanted |= {
-                argument[5:]
-                for value in rollup.values
-                for argument in value.arguments
-                if argument.startswith("data.")
-            }
+            wanted |= {argument[5:] for value in rollup.values for argument in value.arguments if argument.startswith("data.")}
         for latest in self.latest.values():
             wanted |= {value[5:] for value in latest.values if value.startswith("data.")}
         return tuple(sorted(wanted))

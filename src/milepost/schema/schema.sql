@@ -205,6 +205,9 @@ CREATE TABLE milepost.queue (
 
 CREATE SEQUENCE milepost.batch_id;
 
+-- Positions of journals: allocated by the load transaction, so that they grow in load order within a tenant.
+CREATE SEQUENCE milepost.position;
+
 -- queue_N and queue_N_loaded are made from these two, and truncated together when all of queue_N is loaded. Insert-only.
 CREATE TABLE milepost.queue_template (
     lane        smallint NOT NULL,
@@ -271,9 +274,72 @@ CREATE TABLE milepost.journal (
 CREATE INDEX journal_loaded_at ON milepost.journal (tenant_id, loaded_at);
 
 -- How far a new rollup has been filled from history: activities with a smaller id are counted. No row: all are.
+-- The loader asks it across tenants, so it has no policy.
 CREATE TABLE milepost.filling (
     tenant_id   integer NOT NULL,
     name        text NOT NULL,                   -- of the rollup, latest table or pairs table
     filled_to   uuid NOT NULL,
     PRIMARY KEY (tenant_id, name)
 );
+
+-- The smallest activity id at or after a moment: for repairs and checks, whose bounds come from rows. Everywhere else ids are
+-- bounded in Python (milepost.activity.id_from), so that plans are pruned early.
+CREATE FUNCTION milepost.id_from(moment timestamptz) RETURNS uuid
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN (
+    lpad(to_hex(((extract(epoch FROM moment) * 1000000 + 62135596800000000)::bigint) / 1000), 12, '0')
+    || '8' || lpad(to_hex((((extract(epoch FROM moment) * 1000000 + 62135596800000000)::bigint) % 1000) << 2), 3, '0')
+    || '0000000000000000')::uuid;
+
+-- ── Rights ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+-- The service's role owns nothing, so it can neither change a table nor step around a policy, and it truncates nothing.
+-- Partitions get no grants: they are reached through milepost.activity alone. What only the owner writes (migrations,
+-- models, the deployment, queue rotation) the service can read.
+
+GRANT SELECT ON milepost.deployment, milepost.migration, milepost.model_version, milepost.queue TO milepost_service;
+GRANT SELECT, UPDATE ON milepost.lane TO milepost_service;
+GRANT SELECT, INSERT, UPDATE ON milepost.tenant, milepost.api_key TO milepost_service;
+GRANT SELECT, INSERT, UPDATE, DELETE ON milepost.actor, milepost.groups, milepost.group_span, milepost.group_reach,
+    milepost.member, milepost.activity, milepost.activity_stream, milepost.tombstone, milepost.ledger,
+    milepost.idempotency, milepost.filling TO milepost_service;
+GRANT SELECT, INSERT, DELETE ON milepost.journal, milepost.dead_letter TO milepost_service;
+GRANT USAGE ON ALL SEQUENCES IN SCHEMA milepost TO milepost_service;
+
+-- ── Row-level security ─────────────────────────────────────────────────────────────────────────────────────────────
+-- The second guard of tenants: a forgotten predicate finds nothing of another tenant. Each transaction says its tenant with
+-- set_config('milepost.tenant', …, true); without one, nothing is seen and nothing can be written. (In a session that once
+-- had a tenant the setting reads as '' afterwards, hence NULLIF.) The sub-select makes it one InitPlan, not one call a row.
+
+ALTER TABLE milepost.actor ENABLE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON milepost.actor TO milepost_service
+    USING (tenant_id = (SELECT NULLIF(current_setting('milepost.tenant', true), '')::integer));
+ALTER TABLE milepost.groups ENABLE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON milepost.groups TO milepost_service
+    USING (tenant_id = (SELECT NULLIF(current_setting('milepost.tenant', true), '')::integer));
+ALTER TABLE milepost.group_span ENABLE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON milepost.group_span TO milepost_service
+    USING (tenant_id = (SELECT NULLIF(current_setting('milepost.tenant', true), '')::integer));
+ALTER TABLE milepost.group_reach ENABLE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON milepost.group_reach TO milepost_service
+    USING (tenant_id = (SELECT NULLIF(current_setting('milepost.tenant', true), '')::integer));
+ALTER TABLE milepost.member ENABLE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON milepost.member TO milepost_service
+    USING (tenant_id = (SELECT NULLIF(current_setting('milepost.tenant', true), '')::integer));
+ALTER TABLE milepost.activity ENABLE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON milepost.activity TO milepost_service
+    USING (tenant_id = (SELECT NULLIF(current_setting('milepost.tenant', true), '')::integer));
+ALTER TABLE milepost.activity_stream ENABLE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON milepost.activity_stream TO milepost_service
+    USING (tenant_id = (SELECT NULLIF(current_setting('milepost.tenant', true), '')::integer));
+ALTER TABLE milepost.tombstone ENABLE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON milepost.tombstone TO milepost_service
+    USING (tenant_id = (SELECT NULLIF(current_setting('milepost.tenant', true), '')::integer));
+ALTER TABLE milepost.ledger ENABLE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON milepost.ledger TO milepost_service
+    USING (tenant_id = (SELECT NULLIF(current_setting('milepost.tenant', true), '')::integer));
+ALTER TABLE milepost.idempotency ENABLE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON milepost.idempotency TO milepost_service
+    USING (tenant_id = (SELECT NULLIF(current_setting('milepost.tenant', true), '')::integer));
+ALTER TABLE milepost.journal ENABLE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON milepost.journal TO milepost_service
+    USING (tenant_id = (SELECT NULLIF(current_setting('milepost.tenant', true), '')::integer));

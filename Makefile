@@ -1,0 +1,64 @@
+# Needs Python 3.11 or newer, pip, make and git; everything else goes into .uv and .venv.
+# The second call of anything is instant: the stamp is newer than what the environment is made from.
+
+PYTHON ?= python3
+SYSTEM ?= fitness
+BENCH ?= intake
+PYTEST ?=
+
+UV := .uv/bin/uv
+BIN := .venv/bin
+READY := .venv/.ready
+
+export UV_PYTHON_DOWNLOADS := never
+export UV_LINK_MODE := copy
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
+
+.PHONY: help run test lint format bench lock clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make run [SYSTEM=fitness|research|classroom|audit]   a sample of that system, served, with live activities"
+	@echo "make test [PYTEST='-k name']                         all tests"
+	@echo "make lint                                            ruff, ruff format --check, mypy --strict"
+	@echo "make format                                          what lint would ask for, as far as ruff can do it"
+	@echo "make bench [BENCH=intake]                            the figures, measured here"
+	@echo "make lock                                            requirements.txt anew from pyproject.toml"
+	@echo "make clean                                           takes away what make made; data folders stay"
+
+run: $(READY)
+	@exec $(BIN)/milepost demo --system $(SYSTEM)
+
+test: $(READY)
+	@exec $(BIN)/pytest -n 2 $(PYTEST)
+
+lint: $(READY)
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy --strict src tests
+
+format: $(READY)
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+bench: $(READY)
+	@exec $(BIN)/milepost bench $(BENCH)
+
+lock: | $(UV)
+	@$(UV) pip compile -q --system-certs --universal --all-extras --group dev --no-header --no-annotate \
+		--output-file requirements.txt pyproject.toml
+
+clean:
+	@rm -rf .uv .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "milepost needs Python 3.11 or newer, and $(PYTHON) is older: make … PYTHON=python3.12")'
+	@echo "setting up (once) …" >&2
+	@$(PYTHON) -m pip install -q -t .uv uv
+
+$(READY): requirements.txt pyproject.toml | $(UV)
+	@$(UV) venv -q --allow-existing --no-project --python $(PYTHON) .venv
+	@$(UV) pip sync -q --system-certs --python .venv requirements.txt
+	@$(UV) pip install -q --system-certs --python .venv --no-deps -e .
+	@touch $@

@@ -1,0 +1,265 @@
+"""Commands as typed values: a JSON object in, one frozen value out, or every fault in it at once.
+
+What can be told without the database is told here: fields that are not known, wrong types, ids, times, zones, kinds and
+roles that no kind has. What depends on stored state (the kind a group already has, its parents) is `changes.prepare`'s.
+A field that is absent leaves what is stored; `UNSET` stands for it.
+
+Raises `InvalidInput` whose `errors` name each field by a JSON pointer.
+"""
+
+from __future__ import annotations
+
+import zoneinfo
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import Any
+
+from msgspec import UNSET, UnsetType
+
+from milepost.access._values import ID_CHARS_MAX, json_fault, parse_time, text_fault, type_fault
+from milepost.errors import FieldError, InvalidInput
+from milepost.model import GroupKind, Model
+
+__all__ = [
+    "ALWAYS",
+    "Command",
+    "PutActor",
+    "PutGroup",
+    "PutMember",
+    "RemoveMember",
+    "parse_command",
+    "typed_attributes",
+]
+
+ALWAYS = "-infinity"  # how "since ever" stands in SQL; in a command it is written "always"
+
+_NAME_CHARS_MAX = 1000
+_WORD_CHARS_MAX = 64
+_PERMISSIONS_MAX = 100
+_ATTRIBUTES_MAX = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class PutGroup:
+    id: str
+    kind: str | None
+    name: str | UnsetType | None
+    parent: str | UnsetType | None
+    time_zone: str | UnsetType | None
+    status: str | None
+    attributes: dict[str, Any] | UnsetType | None
+    since: str | None  # as SQL reads it; None: not given
+
+
+@dataclass(frozen=True, kw_only=True)
+class PutActor:
+    id: str
+    kind: str | UnsetType | None
+    name: str | UnsetType | None
+    attributes: dict[str, Any] | UnsetType | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PutMember:
+    group: str
+    actor: str
+    role: str
+    permissions: tuple[str, ...]
+    since: str | None
+    added_by: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoveMember:
+    group: str
+    actor: str
+    at: str | None
+
+
+Command = PutGroup | PutActor | PutMember | RemoveMember
+
+
+class _Fields:
+    """Reads one object's fields and collects what is wrong with them."""
+
+    def __init__(self, given: Mapping[str, Any], known: tuple[str, ...]) -> None:
+        self.given = given
+        self.errors: list[FieldError] = []
+        for name in given:
+            if name not in known and name != "do":
+                near = get_close_matches(str(name), known, n=1)
+                self.fault(name, "is not known here" + (f"; did you mean {near[0]!r}?" if near else ""))
+
+    def fault(self, name: str, detail: str) -> None:
+        self.errors.append(FieldError(f"/{_escaped(name)}", detail))
+
+    def text(self, name: str, chars_max: int, *, required: bool = False) -> str | UnsetType | None:
+        value = self.given.get(name, UNSET)
+        if value is UNSET or value is None:
+            if required:
+                self.fault(name, "is required")
+            return None if value is None else UNSET
+        detail = text_fault(value, chars_max)
+        if detail:
+            self.fault(name, detail)
+        return UNSET if detail else str(value)
+
+    def required(self, name: str, chars_max: int = ID_CHARS_MAX) -> str:
+        value = self.text(name, chars_max, required=True)
+        return value if isinstance(value, str) else ""
+
+    def optional(self, name: str, chars_max: int) -> str | None:
+        """For what cannot be taken away again: null means what absence means."""
+        value = self.text(name, chars_max)
+        return value if isinstance(value, str) else None
+
+    def moment(self, name: str) -> str | None:
+        value = self.given.get(name)
+        if value is None:
+            return None
+        if value == "always":
+            return ALWAYS
+        moment = value if isinstance(value, datetime) else parse_time(value)
+        if moment is None or moment.tzinfo is None:
+            self.fault(name, 'must be an RFC 3339 time with a zone, such as "2026-03-01T07:12:00Z", or "always"')
+            return None
+        try:
+            return moment.astimezone(UTC).isoformat()
+        except OverflowError:
+            self.fault(name, "must lie in the years 1 to 9999")
+            return None
+
+    def attributes(self) -> dict[str, Any] | UnsetType | None:
+        value = self.given.get("attributes", UNSET)
+        if value is UNSET or value is None:
+            return None if value is None else UNSET
+        if not isinstance(value, dict):
+            self.fault("attributes", "must be an object")
+            return UNSET
+        if len(value) > _ATTRIBUTES_MAX:
+            self.fault("attributes", f"must have at most {_ATTRIBUTES_MAX} members")
+            return UNSET
+        for key, item in value.items():
+            detail = text_fault(key, ID_CHARS_MAX) or json_fault(item)
+            if detail:
+                self.errors.append(FieldError(f"/attributes/{_escaped(key)}", detail))
+        return value
+
+    def done(self) -> None:
+        if self.errors:
+            raise InvalidInput(errors=tuple(self.errors))
+
+
+def parse_command(given: Mapping[str, Any], *, model: Model) -> Command:
+    """The command that a JSON object means. Raises `InvalidInput` with all that is wrong with it."""
+    do = given.get("do")
+    parse = _PARSERS.get(do) if isinstance(do, str) else None
+    if parse is None:
+        near = get_close_matches(str(do), _PARSERS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise InvalidInput(errors=(FieldError("/do", f"{do!r} is not one of {', '.join(_PARSERS)}{hint}"),))
+    return parse(given, model)
+
+
+def typed_attributes(attributes: Mapping[str, Any], kind: GroupKind) -> list[FieldError]:
+    """What is wrong with the attributes that the kind declares; what it does not declare may be anything."""
+    faults = []
+    for name, declared in kind.attributes.items():
+        value = attributes.get(name)
+        detail = None if value is None else type_fault(value, declared)
+        if detail:
+            faults.append(FieldError(f"/attributes/{_escaped(name)}", detail))
+    return faults
+
+
+def _put_group(given: Mapping[str, Any], model: Model) -> PutGroup:
+    fields = _Fields(given, ("id", "kind", "name", "parent", "time_zone", "status", "attributes", "since"))
+    command = PutGroup(
+        id=fields.required("id"),
+        kind=fields.optional("kind", _WORD_CHARS_MAX),
+        name=fields.text("name", _NAME_CHARS_MAX),
+        parent=fields.text("parent", ID_CHARS_MAX),
+        time_zone=fields.text("time_zone", _WORD_CHARS_MAX),
+        status=fields.optional("status", _WORD_CHARS_MAX),
+        attributes=fields.attributes(),
+        since=fields.moment("since"),
+    )
+    if command.kind is not None and model.groups and command.kind not in model.groups:
+        fields.fault("kind", f"{command.kind!r} is not a kind of group; known are {_listed(model.groups)}")
+    if isinstance(command.time_zone, str) and command.time_zone not in _time_zones():
+        fields.fault("time_zone", f"{command.time_zone!r} is not a time zone, such as 'Europe/Berlin'")
+    if command.id and command.parent == command.id:
+        fields.fault("parent", "a group cannot be its own parent")
+    fields.done()
+    return command
+
+
+def _put_actor(given: Mapping[str, Any], model: Model) -> PutActor:
+    fields = _Fields(given, ("id", "kind", "name", "attributes"))
+    command = PutActor(
+        id=fields.required("id"),
+        kind=fields.text("kind", _WORD_CHARS_MAX),
+        name=fields.text("name", _NAME_CHARS_MAX),
+        attributes=fields.attributes(),
+    )
+    fields.done()
+    return command
+
+
+def _put_member(given: Mapping[str, Any], model: Model) -> PutMember:
+    fields = _Fields(given, ("group", "actor", "role", "permissions", "since", "added_by"))
+    permissions = given.get("permissions") or []
+    if not isinstance(permissions, list) or len(permissions) > _PERMISSIONS_MAX:
+        fields.fault("permissions", f"must be a list of at most {_PERMISSIONS_MAX} words")
+        permissions = []
+    for index, word in enumerate(permissions):
+        detail = text_fault(word, _WORD_CHARS_MAX)
+        if detail:
+            fields.errors.append(FieldError(f"/permissions/{index}", detail))
+    role = fields.required("role", _WORD_CHARS_MAX)
+    known = {name for kind in model.groups.values() for name in kind.roles}
+    # A kind without roles takes any; which kind it is, only the database may know.
+    if role and known and all(kind.roles for kind in model.groups.values()) and role not in known:
+        fields.fault("role", f"{role!r} is not a role of any kind of group; known are {_listed(known)}")
+    command = PutMember(
+        group=fields.required("group"),
+        actor=fields.required("actor"),
+        role=role,
+        permissions=() if fields.errors else tuple(sorted(set(permissions))),
+        since=fields.moment("since"),
+        added_by=fields.optional("added_by", ID_CHARS_MAX),
+    )
+    fields.done()
+    return command
+
+
+def _remove_member(given: Mapping[str, Any], model: Model) -> RemoveMember:
+    fields = _Fields(given, ("group", "actor", "at"))
+    command = RemoveMember(group=fields.required("group"), actor=fields.required("actor"), at=fields.moment("at"))
+    fields.done()
+    return command
+
+
+_PARSERS: dict[str, Callable[[Mapping[str, Any], Model], Command]] = {
+    "put_group": _put_group,
+    "put_actor": _put_actor,
+    "put_member": _put_member,
+    "remove_member": _remove_member,
+}
+
+
+@lru_cache(maxsize=1)
+def _time_zones() -> frozenset[str]:
+    # Two names of the machine rather than of a place: PostgreSQL may read them otherwise, or not at all.
+    return frozenset(zoneinfo.available_timezones() - {"localtime", "Factory"})
+
+
+def _listed(words: Mapping[str, object] | set[str]) -> str:
+    return ", ".join(sorted(words))
+
+
+def _escaped(name: object) -> str:
+    return str(name).replace("~", "~0").replace("/", "~1")

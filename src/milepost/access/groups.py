@@ -1,0 +1,177 @@
+"""Groups and members as they are read: at a moment, now unless told otherwise.
+
+Parents, zones and memberships hold over time; each answer is of one moment, `at`. `since` and `until` of a membership
+are None where it has no beginning or no end. Only `milepost.access.changes` writes. A missing group raises `NotFound`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from milepost.access._values import contains, is_id
+from milepost.errors import NotFound
+from milepost.postgres import Connection, load_queries
+
+__all__ = [
+    "Group",
+    "Member",
+    "actor_groups",
+    "get_group",
+    "get_member",
+    "group_ids",
+    "group_names",
+    "list_groups",
+    "list_members",
+]
+
+queries = load_queries(__package__, "groups.sql")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    id: str
+    kind: str | None  # None: seen in an activity or as a parent, not declared yet
+    name: str | None
+    parent: str | None
+    time_zone: str | None  # None: the model's
+    status: str
+    attributes: dict[str, Any]
+    changed_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    group: str
+    actor: str
+    role: str
+    permissions: list[str]
+    since: datetime | None
+    until: datetime | None
+    added_at: datetime
+    added_by: str | None
+
+
+async def get_group(conn: Connection, tenant_id: int, group: str, *, at: datetime | None = None) -> Group:
+    """One group. Raises `NotFound`."""
+    given = {"tenant_id": tenant_id, "id": group, "at": at or datetime.now(UTC)}
+    row = await (await conn.execute(queries.get_group, given)).fetchone() if is_id(group) else None
+    if row is None:
+        raise NotFound(f"There is no group {group!r}.", group=group)
+    return _group(row)
+
+
+async def list_groups(
+    conn: Connection,
+    tenant_id: int,
+    *,
+    parent: str | None = None,
+    kind: str | None = None,
+    status: str | None = None,
+    query: str | None = None,
+    at: datetime | None = None,
+    after: str = "",
+    limit: int = 50,
+) -> list[Group]:
+    """Groups in the order of their ids, from after `after`; `query` must be part of the name or the id, in any case."""
+    given = {
+        "tenant_id": tenant_id,
+        "parent": parent,
+        "kind": kind,
+        "status": status,
+        "query": contains(query),
+        "at": at or datetime.now(UTC),
+        "after": after,
+        "limit": limit,
+    }
+    statement = queries.list_groups if parent is None else queries.list_groups_below
+    return [_group(row) async for row in await conn.execute(statement, given)]
+
+
+async def get_member(conn: Connection, tenant_id: int, group: str, actor: str, *, at: datetime | None = None) -> Member:
+    """One membership. Raises `NotFound` where the actor is not a member at that moment."""
+    given = {"tenant_id": tenant_id, "group": group, "actor": actor, "at": at or datetime.now(UTC)}
+    known = is_id(group) and is_id(actor)
+    row = await (await conn.execute(queries.get_member, given)).fetchone() if known else None
+    if row is None:
+        raise NotFound(f"{actor!r} is not a member of group {group!r}.", group=group, actor=actor)
+    return _member(row)
+
+
+async def list_members(
+    conn: Connection,
+    tenant_id: int,
+    group: str,
+    *,
+    role: str | None = None,
+    at: datetime | None = None,
+    after: str = "",
+    limit: int = 50,
+) -> list[Member]:
+    """The members of a group in the order of their ids, from after `after`. Raises `NotFound` for an unknown group."""
+    given = {"tenant_id": tenant_id, "group": group, "role": role, "after": after, "limit": limit}
+    if not await group_ids(conn, tenant_id, [group]):
+        raise NotFound(f"There is no group {group!r}.", group=group)
+    cursor = await conn.execute(queries.list_members, given | {"at": at or datetime.now(UTC)})
+    return [_member(row) async for row in cursor]
+
+
+async def actor_groups(
+    conn: Connection,
+    tenant_id: int,
+    actor: str,
+    *,
+    at: datetime | None = None,
+    after: str = "",
+    limit: int = 50,
+) -> list[Member]:
+    """The memberships of an actor in the order of the groups' ids, from after `after`; none for an unknown actor."""
+    if not is_id(actor):
+        return []
+    given = {"tenant_id": tenant_id, "actor": actor, "after": after, "limit": limit}
+    cursor = await conn.execute(queries.actor_groups, given | {"at": at or datetime.now(UTC)})
+    return [_member(row) async for row in cursor]
+
+
+async def group_ids(conn: Connection, tenant_id: int, ids: Iterable[str]) -> dict[str, int]:
+    """The numbers of groups by their ids; without those that are not known."""
+    cursor = await conn.execute(queries.group_ids, {"tenant_id": tenant_id, "ids": [one for one in ids if is_id(one)]})
+    return dict(await cursor.fetchall())
+
+
+async def group_names(conn: Connection, tenant_id: int, numbers: Iterable[int]) -> dict[int, str]:
+    """The ids of groups by their numbers."""
+    cursor = await conn.execute(queries.group_names, {"tenant_id": tenant_id, "ids": list(numbers)})
+    return dict(await cursor.fetchall())
+
+
+def _group(row: tuple[Any, ...]) -> Group:
+    identity, kind, name, parent, time_zone, status, attributes, changed_at = row
+    return Group(
+        id=identity,
+        kind=kind,
+        name=name,
+        parent=parent,
+        time_zone=time_zone,
+        status=status,
+        attributes=msgspec.json.decode(attributes) if attributes else {},
+        changed_at=changed_at,
+    )
+
+
+def _member(row: tuple[Any, ...]) -> Member:
+    group, actor, role, permissions, since, until, added_at, added_by = row
+    return Member(
+        group=group,
+        actor=actor,
+        role=role,
+        permissions=permissions,
+        since=since,
+        until=until,
+        added_at=added_at,
+        added_by=added_by,
+    )

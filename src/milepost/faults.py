@@ -1,0 +1,36 @@
+"""Named points of the path at which a test can kill the process: `MILEPOST_TEST_FAULT=load.folded:3` kills at the third pass.
+
+Nothing is configurable beyond that, and nothing happens where the variable is not set: a point costs a look at a module global.
+SIGKILL, because what is promised holds at any instant, with no handler run.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+__all__ = ["POINTS", "reach"]
+
+POINTS = (
+    "enqueue.before_commit",
+    "enqueue.after_commit",
+    "load.copied",
+    "load.inserted",
+    "load.folded",
+    "load.before_commit",
+    "load.after_commit",
+    "fill.folded",
+)
+
+_wanted, _, _passes = os.environ.get("MILEPOST_TEST_FAULT", "").partition(":")
+_left = int(_passes or 1)
+
+
+def reach(point: str) -> None:
+    """Pass a named point; die here if a test asked for it."""
+    global _left
+    if _wanted != point:
+        return
+    _left -= 1
+    if _left <= 0:
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,136 @@
+"""Read a page of activities, newest first.
+
+    found = await read_page(conn, tenant_id, Filter(group="team-3"), view, limit=50)
+    found = await read_page(conn, tenant_id, Filter(group="team-3"), view, limit=50, before=found.next)
+
+A page states the ids it lies between, so that partitions outside are not touched, and goes on from the last id it
+showed: what is written in between neither repeats nor skips an item. It costs the same at any depth. Where filters
+are tested row by row, at most `SCANNED_MAX` rows are looked at: a page may then hold fewer items than asked for, even
+none, and still have a next one.
+
+conn: in a transaction that is one snapshot, since a filtered page asks twice. Raises `InvalidInput` for a data field
+that the model does not declare as a filter. An actor or group that is not known has no activities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, LiteralString
+from uuid import UUID
+
+from milepost.access.actors import actor_ids
+from milepost.access.groups import group_ids
+from milepost.activity import AUDIENCES, LARGEST_ID, SMALLEST_ID, id_from
+from milepost.feeds.filters import Filter, Lookup, lookup
+from milepost.model import Model
+from milepost.postgres import Connection, load_queries
+from milepost.storage.activities import Presenter
+
+__all__ = ["EVERYTHING", "SCANNED_MAX", "Page", "read_page", "statements"]
+
+_queries = load_queries(__package__, "feeds.sql")
+
+EVERYTHING: tuple[int, ...] = tuple(range(len(AUDIENCES)))  # the audiences of a reader who may see all of a tenant
+SCANNED_MAX = 10_000  # rows: about 10 ms
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """items: activities as the API shows them. next: the id before which the next page begins; None: this is the last."""
+
+    items: list[dict[str, Any]]
+    next: UUID | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statements:
+    """boundary: None where the page needs no second question."""
+
+    page: LiteralString
+    boundary: LiteralString | None
+
+
+async def read_page(
+    conn: Connection,
+    tenant_id: int,
+    filter: Filter,
+    model: Model,
+    presenter: Presenter,
+    *,
+    limit: int,
+    before: UUID | None = None,
+    audiences: Sequence[int] = EVERYTHING,
+) -> Page:
+    """audiences: which of public (0), group (1) and private (2) activities the reader may see here."""
+    actor_id = group_id = None
+    if filter.actor is not None:
+        actor_id = (await actor_ids(conn, tenant_id, [filter.actor])).get(filter.actor)
+    if filter.group is not None:
+        group_id = (await group_ids(conn, tenant_id, [filter.group])).get(filter.group)
+    found = lookup(filter, model, actor_id=actor_id, group_id=group_id)
+    if (filter.actor and actor_id is None) or (filter.group and group_id is None):
+        return Page(items=[], next=None)
+    low = _id_at(filter.since, SMALLEST_ID)
+    high = min(_id_at(filter.until, LARGEST_ID), before or LARGEST_ID)
+    parameters = {**found.parameters, "tenant_id": tenant_id, "low": low, "high": high, "audiences": list(audiences)}
+    texts = statements(found, presenter.columns, limit=limit, every=len(audiences) == len(EVERYTHING))
+    rows = await (await conn.execute(texts.page, parameters)).fetchall()
+    end = None
+    if texts.boundary is not None:
+        if len(rows) > limit:
+            parameters["low"] = rows[limit][0]
+        row = await (await conn.execute(texts.boundary, parameters)).fetchone()
+        end = row[0] if row else None
+    return _page(rows, end, limit, presenter)
+
+
+def _page(rows: list[tuple[Any, ...]], end: UUID | None, limit: int, presenter: Presenter) -> Page:
+    """end: below this id not everything has been looked at."""
+    whole = rows if end is None else [row for row in rows if row[0] >= end]
+    shown = whole[:limit]
+    following = shown[-1][0] if len(whole) > limit else end
+    return Page(items=[presenter.present(row) for row in shown], next=following)
+
+
+def _id_at(moment: datetime | None, otherwise: UUID) -> UUID:
+    return otherwise if moment is None else id_from(moment)
+
+
+def statements(found: Lookup, columns: LiteralString, *, limit: int, every: bool) -> Statements:
+    """The SQL of one kind of page. One row more than `limit` is read: it tells whether there is a next page."""
+    rest = found.rest
+    if found.kind == "id" and not every:
+        rest = (*rest, "s.audience = ANY (%(audiences)s::smallint[])")
+    words = {
+        "lead": found.lead,
+        "rest": " AND ".join(rest) or "true",
+        "rows": str(limit + 1),
+        "scanned": str(SCANNED_MAX if rest else limit + 1),
+        "before_last": str(SCANNED_MAX - 1),
+        "columns": columns,
+    }
+    match found.kind:
+        case "id":
+            source = _queries.in_order_tested if rest else _queries.in_order
+            boundary = _queries.boundary_in_order
+        case "audience":
+            each = _queries.activities_tested if rest else _queries.activities
+            source = _put(_queries.by_audience, each=each)
+            boundary = _put(_queries.boundary_by_audience, each=_queries.boundary_of_activities)
+        case "group":
+            each = _queries.activities_tested if rest else _queries.activities
+            source = _put(_queries.by_audience, each=f"({each}) UNION ALL ({_queries.stream})")
+            both = f"({_queries.boundary_of_activities}) UNION ALL ({_queries.boundary_of_stream})"
+            boundary = _put(_queries.boundary_by_audience, each=both)
+    return Statements(
+        page=_put(_put(_queries.page, source=source), **words), boundary=_put(boundary, **words) if rest else None
+    )
+
+
+def _put(template: LiteralString, **words: str) -> LiteralString:
+    """Text from the model's and our own words alone: what a reader sends is always a parameter."""
+    for name, word in words.items():
+        template = template.replace("{" + name + "}", word)
+    return template

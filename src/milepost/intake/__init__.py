@@ -1,0 +1,1 @@
+"""The way in: accept, queue, load. See docs/life-of-an-activity.md."""

@@ -1,0 +1,284 @@
+"""Commands of a lane: every change of derived rows that is not a batch of activities.
+
+A command is JSON with a `do`: `correct` and `retract` an activity, `put_group`, `put_actor`, `put_member`, `remove_member`. It runs
+inside the load transaction, in lane order, so that what it reads is what all before it has written. It answers as the API does:
+`{"status": 200, …}`, or a problem (`status` 404, 409, 412 or 422) that changed nothing.
+
+A change of group, zone or membership that holds from a past moment re-attributes what was already counted: the contributions of
+the activities concerned are folded away under the old history, the change is made, and they are folded in again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from milepost.access import changes
+from milepost.activity import HASH_MASK, SMALLEST_ID, id_from
+from milepost.errors import Conflict, FieldError, InvalidInput, MilepostError, NotFound, PreconditionFailed
+from milepost.intake import _rows
+from milepost.intake.accept import Acceptor
+from milepost.intake.derive import clear_dirty, derive, fold_groups, note_groups_dirty, repair_groups
+from milepost.postgres import Connection, load_queries
+from milepost.schema.compile import CompiledModel
+from milepost.storage.activities import Presenter, by_ids
+
+__all__ = ["Answer", "Runner", "decode_commands"]
+
+_queries = load_queries(__package__, "load.sql")
+
+# What a correction cannot change: an activity's identity, and what the server says of it.
+_FIXED = frozenset({"id", "key", "source", "version", "received_at"})
+_GIVEN = ("actor", "verb", "object", "group", "groups", "measures", "data", "visibility", "status", "source", "key")
+
+Command = dict[str, Any]
+Answer = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Edit:
+    """A correction or retraction that will be done: index is the command's place in the answers."""
+
+    index: int
+    old_id: UUID
+    new_id: UUID | None  # None: retracted
+    public_id: UUID
+    version: int
+    row: bytes
+    activity: dict[str, Any]
+
+
+def decode_commands(payload: bytes) -> list[Command]:
+    """One command, or a list of them."""
+    decoded = msgspec.json.decode(payload)
+    return decoded if isinstance(decoded, list) else [decoded]
+
+
+class Runner:
+    """Runs commands of one tenant inside one transaction; `touched` says whether the journal has something to tell."""
+
+    def __init__(self, conn: Connection, tenant_id: int, compiled: CompiledModel, acceptor: Acceptor) -> None:
+        self.conn = conn
+        self.tenant_id = tenant_id
+        self.tenant = {"tenant_id": tenant_id}
+        self.compiled = compiled
+        self.acceptor = acceptor
+        self.presenter = Presenter(compiled.model, compiled.columns)
+        self._used = False
+
+    async def run(self, commands: Sequence[Command], received_at: datetime) -> list[Answer]:
+        """The answers, in order. Corrections and retractions of different activities are done together."""
+        answers: list[Answer] = [{} for _ in commands]
+        edits: list[tuple[int, Command]] = []
+        for index, command in enumerate(commands):
+            if command["do"] in ("correct", "retract"):
+                if any(command["id"] == other["id"] for _, other in edits):
+                    await self._edit(edits, answers, received_at)
+                    edits = []
+                edits.append((index, command))
+                continue
+            if edits:
+                await self._edit(edits, answers, received_at)
+                edits = []
+            answers[index] = await self._change(command, received_at)
+        if edits:
+            await self._edit(edits, answers, received_at)
+        return answers
+
+    async def _fresh(self) -> None:
+        """Empty the temp tables, which else empty themselves at commit."""
+        if self._used:
+            for query in (_queries.empty_delta, _queries.empty_stage, _queries.empty_moved):
+                await self.conn.execute(query)
+            await clear_dirty(self.conn, self.compiled)
+        self._used = True
+
+    # ── history ──
+
+    async def _change(self, command: Command, received_at: datetime) -> Answer:
+        model = self.compiled.model
+        try:
+            change = await changes.prepare(self.conn, self.tenant_id, command, now=received_at, model=model)
+        except MilepostError as error:
+            return problem(error)
+        moved = 0
+        if change.since is not None:
+            await self._fresh()
+            low = SMALLEST_ID if change.since.year <= 1 else id_from(change.since)
+            parameters = {**self.tenant, "groups": list(change.groups), "actors": list(change.actors), "low": low}
+            await self.conn.execute(self.compiled.activity.reattribute, parameters)
+            row = await (await self.conn.execute(_queries.delta_count)).fetchone()
+            moved = row[0] if row else 0
+        if moved:
+            await fold_groups(self.conn, self.compiled, self.tenant_id)
+            await note_groups_dirty(self.conn, self.compiled, self.tenant_id)
+        answer = await changes.apply(self.conn, self.tenant_id, command, change, now=received_at, model=model)
+        if moved:
+            await self.conn.execute(_queries.flip)
+            await fold_groups(self.conn, self.compiled, self.tenant_id)
+            await repair_groups(self.conn, self.compiled, self.tenant_id)
+        return {"status": 200, "body": answer, "reattributed": moved}
+
+    # ── corrections and retractions ──
+
+    async def _edit(self, commands: Sequence[tuple[int, Command]], answers: list[Answer], received_at: datetime) -> None:
+        asked = [UUID(command["id"]) for _, command in commands]
+        found = await by_ids(self.conn, self.tenant_id, asked, self.presenter, content=True)
+        edits: list[_Edit] = []
+        for (index, command), asked_id in zip(commands, asked, strict=True):
+            try:
+                edits.append(self._plan(index, command, found.get(asked_id), received_at))
+            except MilepostError as error:
+                answers[index] = problem(error)
+        # Two public ids that lead to one activity would be one edit too many in the same statement.
+        edits = await self._unblocked(_distinct(edits, answers), answers)
+        if not edits:
+            return
+        await self._fresh()
+        await self._write(edits)
+        await derive(self.conn, self.compiled, self.tenant_id, taken_back=True)
+        for edit in edits:
+            # Through JSON, as it will be stored: measures may be decimals.
+            body = msgspec.json.decode(_encode(dict(edit.activity, version=edit.version))) if edit.new_id else None
+            answers[edit.index] = {"status": 200 if edit.new_id else 204, "body": body}
+
+    def _plan(
+        self, index: int, command: Command, found: tuple[UUID, dict[str, Any], Any] | None, received_at: datetime
+    ) -> _Edit:
+        if found is None:
+            raise NotFound("There is no such activity.")
+        current_id, activity, content = found
+        version = activity["version"]
+        wanted = command.get("if_match")
+        if wanted is not None and wanted != version:
+            raise PreconditionFailed(f"The activity is at version {version} by now.", version=version)
+        public_id = UUID(activity["id"])
+        if command["do"] == "retract":
+            return _Edit(
+                index=index, old_id=current_id, new_id=None, public_id=public_id, version=version, row=b"", activity={}
+            )
+        patch = command["patch"]
+        for name in sorted(_FIXED & patch.keys()):
+            raise InvalidInput(errors=(FieldError(f"/{name}", "cannot be changed"),))
+        given = {name: activity[name] for name in _GIVEN if name in activity}
+        given["occurred_at"] = activity["occurred_at"]
+        if content is not None:
+            given["content"] = content
+        if "group" in patch and "groups" not in patch:
+            given.pop("groups", None)
+        merged = merge_patch(given, patch)
+        if "groups" in patch and "group" not in patch:
+            merged.pop("group", None)
+        body = _encode(merged)
+        received = datetime.fromisoformat(activity["received_at"])
+        encoded = self.acceptor.correction(
+            self.tenant_id, body, received_at, received_at=received, hash62=current_id.int & HASH_MASK
+        )
+        return _Edit(
+            index=index,
+            old_id=current_id,
+            new_id=UUID(int=encoded.id),
+            public_id=public_id,
+            version=version + 1,
+            row=encoded.row,
+            activity={"id": str(public_id), **merged},
+        )
+
+    async def _unblocked(self, edits: list[_Edit], answers: list[Answer]) -> list[_Edit]:
+        """Without those whose new time would give them the id of another activity (the same key at that time)."""
+        moves = [edit for edit in edits if edit.new_id is not None and edit.new_id != edit.old_id]
+        if not moves:
+            return edits
+        parameters = {**self.tenant, "ids": [edit.new_id for edit in moves], "old_ids": [edit.old_id for edit in moves]}
+        rows = await (await self.conn.execute(_queries.blocked, parameters)).fetchall()
+        blocked = {row[0] for row in rows}
+        taken: set[UUID] = set()
+        kept = []
+        for edit in edits:
+            if edit.new_id is not None and edit.new_id != edit.old_id:
+                if edit.new_id in blocked or edit.new_id in taken:
+                    answers[edit.index] = problem(Conflict("Another activity has this key at that time."))
+                    continue
+                taken.add(edit.new_id)
+            kept.append(edit)
+        return kept
+
+    async def _write(self, edits: list[_Edit]) -> None:
+        conn, activity = self.conn, self.compiled.activity
+        old_ids = [edit.old_id for edit in edits]
+        await conn.execute(activity.take_back, {**self.tenant, "old_ids": old_ids})
+        await conn.execute(_queries.remove_rows, {**self.tenant, "old_ids": old_ids})
+        corrected = [edit for edit in edits if edit.new_id is not None]
+        if corrected:
+            columns = self.acceptor.columns
+            statement = activity.copy.format(columns=columns)
+            async with conn.cursor() as cursor, cursor.copy(statement) as copy:
+                await copy.write(_rows.COPY_HEADER + b"".join(edit.row for edit in corrected) + _rows.COPY_TRAILER)
+            await conn.execute(
+                _queries.moved,
+                {
+                    "ids": [edit.new_id for edit in corrected],
+                    "versions": [edit.version for edit in corrected],
+                    "public_ids": [edit.public_id if edit.public_id != edit.new_id else None for edit in corrected],
+                },
+            )
+            await conn.execute(_queries.intern_actors, self.tenant)
+            await conn.execute(_queries.intern_groups, self.tenant)
+            await conn.execute(activity.correct, self.tenant)
+            await conn.execute(_queries.stream, self.tenant)
+        parameters = {**self.tenant, "old_ids": old_ids, "new_ids": [edit.new_id for edit in edits]}
+        await conn.execute(_queries.bury, parameters)
+
+
+def _distinct(edits: list[_Edit], answers: list[Answer]) -> list[_Edit]:
+    seen: set[UUID] = set()
+    kept = []
+    for edit in edits:
+        if edit.old_id in seen:
+            answers[edit.index] = problem(Conflict("The same activity is changed twice at once."))
+            continue
+        seen.add(edit.old_id)
+        kept.append(edit)
+    return kept
+
+
+def merge_patch(target: Any, patch: Any) -> Any:
+    """JSON Merge Patch (RFC 7396)."""
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = merge_patch(merged.get(name), value)
+    return merged
+
+
+def problem(error: MilepostError) -> Answer:
+    """An error as a command's answer; what is not an answer to the caller is raised further."""
+    match error:
+        case InvalidInput():
+            status = 422
+        case NotFound():
+            status = 404
+        case Conflict():
+            status = 409
+        case PreconditionFailed():
+            status = 412
+        case _:
+            raise error
+    answer: Answer = {"status": status, "detail": str(error)}
+    if isinstance(error, InvalidInput):
+        answer["errors"] = [{"pointer": field.pointer, "detail": field.detail} for field in error.errors]
+    if isinstance(error, PreconditionFailed):
+        answer["version"] = error.facts["version"]
+    return answer
+
+
+_encode = msgspec.json.Encoder(decimal_format="number").encode

@@ -1,0 +1,441 @@
+"""Load: take a lane's batches into the tables and everything derived from them, one transaction a tenant at a time.
+
+A lane has one loader, which holds the lane's lease on a connection of its own. `run_once` polls for new batches and loads what it
+found, round-robin by tenant: consecutive batches of activities together, up to `batch_rows_max` rows, and runs of commands. So
+batches are small when little comes in and large under load, without a timer. Each transaction locks the lane's row and compares
+its epoch, and compares the model's version, before it writes anything.
+
+How it fails: what PostgreSQL refuses for good is narrowed down to one batch, which becomes a dead letter while the lane goes on; a
+lost connection or lease ends the session, and `run_lane` begins a new one; whatever was not committed is loaded again, and counts
+once, because ids and marks are in the same transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from milepost import faults, telemetry
+from milepost.activity import LARGEST_ID, id_from, occurred_at_of
+from milepost.errors import DatabaseError, DatabaseUnavailable, MilepostError, Timeout
+from milepost.intake import _rows
+from milepost.intake._batches import Batch, Loaded
+from milepost.intake.accept import Acceptor
+from milepost.intake.commands import Runner, decode_commands
+from milepost.intake.derive import derive, fill
+from milepost.intake.lane import LaneReader, LaneSettings, LeaseLost
+from milepost.intake.queue import Queue, dead_letter
+from milepost.postgres import Connection, Database, load_queries, translated
+from milepost.schema.models import CurrentModel, current_model
+from milepost.settings import Settings
+from milepost.storage.partitions import ensure_partitions
+
+__all__ = ["Lane", "Loader"]
+
+_queries = load_queries(__package__, "load.sql")
+_log = structlog.get_logger(__name__)
+
+COMMANDS_PER_LOAD_MAX = 500
+CHUNK_ROWS = 20_000  # of history, in one step of filling
+HORIZON_HELD_S = 5.0  # from then on a lane folds at most once a second
+SESSION = {
+    # The queue is the record: a load that a crash takes back is loaded again.
+    "synchronous_commit": "off",
+    # Temp tables change their size with every load: a generic plan made for an empty one would be wrong.
+    "plan_cache_mode": "force_custom_plan",
+    # Nobody analyses a stage: estimates of 20 rows for 20,000 made the planner compare each row with each group of the tenant
+    # (4.5 s a load). Without materialising it looks each name up by index, whatever it believes.
+    "enable_material": "off",
+    "work_mem": "64MB",
+    "temp_buffers": "64MB",
+    "jit": "off",
+    "max_parallel_workers_per_gather": "0",
+}
+
+
+class ModelChanged(MilepostError):
+    """The deployment has another model than the one this loader compiled."""
+
+
+class Lane:
+    """One lane's loading session. Not reentrant: one task runs it."""
+
+    def __init__(self, db: Database, queue: Queue, lane: int, holder: str, settings: Settings) -> None:
+        self.db = db
+        self.queue = queue
+        self.lane = lane
+        self.settings = settings
+        self.holder = holder
+        self.waiting: dict[int, deque[Batch]] = {}  # by tenant, in order
+        self._conn: Connection | None = None
+        self._reader: LaneReader | None = None
+        self._current: CurrentModel | None = None
+        self._acceptor: Acceptor | None = None
+        self._failures: dict[int, int] = {}  # by batch
+        self._covered: set[int] = set()  # months since year 0 whose partition is known to be there
+        self._horizon = ("", 0.0)
+        self._folded_at = 0.0
+
+    @property
+    def conn(self) -> Connection:
+        assert self._conn is not None, "the lane is not open"
+        return self._conn
+
+    @property
+    def reader(self) -> LaneReader:
+        assert self._reader is not None, "the lane is not open"
+        return self._reader
+
+    async def open(self) -> bool:
+        """Connect and take the lease. False: another loader holds the lane."""
+        self._conn = await self.db.direct(f"lane-{self.lane}", settings=SESSION)
+        self._reader = LaneReader(self._conn, self.lane, self.holder, LaneSettings(lease_s=self.settings.lease_s))
+        if not await self._reader.acquire():
+            await self.close()
+            return False
+        await self._compile()
+        return True
+
+    async def close(self) -> None:
+        """Give the lease back where that is still possible. Safe twice."""
+        conn, reader = self._conn, self._reader
+        self._conn = self._reader = None
+        self.waiting.clear()
+        if conn is None:
+            return
+        if reader is not None and not conn.closed:
+            with suppress(MilepostError):
+                await reader.release()
+        await conn.close()
+
+    async def run_once(self) -> int:
+        """Load all that is in the lane now, and one chunk of history where a new rollup is being filled. → batches loaded."""
+        loaded = 0
+        while await self.poll():
+            if pause := await self.pace_s():
+                await asyncio.sleep(pause)
+                await self.poll()
+            while self.waiting:
+                loaded += await self.step()
+        while await self.fill():
+            pass
+        return loaded
+
+    async def poll(self) -> int:
+        """Look for new batches. → how many wait."""
+        await self.reader.renew()
+        for batch in await self.reader.poll():
+            self.waiting.setdefault(batch.tenant_id, deque()).append(batch)
+        waiting = sum(len(batches) for batches in self.waiting.values())
+        if not waiting:
+            await self.reader.advance()
+        return waiting
+
+    async def pace_s(self) -> float:
+        """How long to wait before the next fold: under a held horizon each fold leaves row versions that nobody can remove."""
+        with translated():
+            row = await (await self.conn.execute(_queries.horizon)).fetchone()
+        now, horizon = monotonic(), row[0] if row else ""
+        if horizon != self._horizon[0]:
+            self._horizon = (horizon, now)
+        held = now - self._horizon[1] > HORIZON_HELD_S
+        return max(0.0, self._folded_at + 1.0 - now) if held else 0.0
+
+    async def step(self) -> int:
+        """Load the next tenant's run: consecutive batches of one kind. → batches loaded or set aside."""
+        await self.reader.renew()
+        tenant_id = next(iter(self.waiting))
+        batches = self.waiting.pop(tenant_id)  # the tenant goes to the end of the round
+        run = [batches.popleft()]
+        rows = run[0].rows
+        most = self.settings.batch_rows_max if run[0].kind == 0 else COMMANDS_PER_LOAD_MAX
+        while batches and batches[0].kind == run[0].kind and rows + batches[0].rows <= most:
+            rows += batches[0].rows
+            run.append(batches.popleft())
+        try:
+            await self._load_isolating(tenant_id, run)
+        except BaseException:
+            batches.extendleft(reversed(run))
+            self.waiting[tenant_id] = batches
+            raise
+        if batches:
+            self.waiting[tenant_id] = batches
+        await self.reader.advance()  # else a long backlog would keep the queue's tables from being emptied
+        return len(run)
+
+    async def _load_isolating(self, tenant_id: int, run: list[Batch]) -> None:
+        """Load the run; where PostgreSQL refuses it for good, halve it until the culprit stands alone, and set that aside."""
+        try:
+            await self._load(tenant_id, run)
+        except ModelChanged:
+            await self._compile()
+            await self._load_isolating(tenant_id, run)
+        except (DatabaseUnavailable, LeaseLost, Timeout):
+            raise
+        except (DatabaseError, MilepostError, msgspec.MsgspecError, ValueError) as error:
+            if self.conn.closed:
+                raise
+            if len(run) > 1:
+                middle = len(run) // 2
+                await self._load_isolating(tenant_id, run[:middle])
+                await self._load_isolating(tenant_id, run[middle:])
+                return
+            tries = self._failures[run[0].batch_id] = self._failures.get(run[0].batch_id, 0) + 1
+            _log.warning("load failed", lane=self.lane, batch_id=run[0].batch_id, tries=tries, error=str(error))
+            if tries < self.settings.load_tries_max:
+                await self._compile()
+                await self._load_isolating(tenant_id, run)
+                return
+            await self._set_aside(run[0], error)
+
+    async def _set_aside(self, batch: Batch, error: Exception) -> None:
+        payload = (await self.reader.payloads([batch]))[0]
+        async with self._transaction(batch.tenant_id):
+            await dead_letter(self.conn, batch, payload, f"{type(error).__name__}: {error}")
+            mark = Loaded(batch_id=batch.batch_id, position=0, loaded=0, duplicates=0, result={"status": 500})
+            await self.reader.mark([mark])
+        self.reader.settle([mark])
+        self._failures.pop(batch.batch_id, None)
+        telemetry.count("dead_letters")
+        _log.error("batch set aside as a dead letter", batch_id=batch.batch_id, tenant_id=batch.tenant_id, error=str(error))
+        self.queue.loaded_hint([mark])
+
+    # ── one transaction ──
+
+    @asynccontextmanager
+    async def _transaction(self, tenant_id: int) -> AsyncIterator[None]:
+        with translated():
+            async with self.conn.transaction():
+                await self.reader.fence()
+                row = await (await self.conn.execute(_queries.begin_load, {"tenant_id": tenant_id})).fetchone()
+                if row is None or self._current is None or row[2] != self._current.version:
+                    raise ModelChanged
+                yield
+                faults.reach("load.before_commit")
+
+    async def _load(self, tenant_id: int, run: list[Batch]) -> None:
+        began = monotonic()
+        payloads = await self.reader.payloads(run)
+        if run[0].kind == 0:
+            marks = await self._load_activities(tenant_id, run, payloads)
+        else:
+            marks = await self._load_commands(tenant_id, run, payloads)
+        faults.reach("load.after_commit")
+        self.reader.settle(marks)
+        self._folded_at = monotonic()
+        self.queue.loaded_hint(marks)
+        lane = str(self.lane)
+        telemetry.observe("load_seconds", self._folded_at - began, lane=lane)
+        telemetry.observe("load_rows", sum(batch.rows for batch in run), lane=lane)
+        telemetry.count("loads", lane=lane, outcome="loaded")
+        telemetry.count("loaded_rows", sum(mark.loaded for mark in marks), lane=lane)
+        telemetry.count("duplicates", sum(mark.duplicates for mark in marks), lane=lane)
+
+    async def _load_activities(self, tenant_id: int, run: list[Batch], payloads: Sequence[bytes]) -> list[Loaded]:
+        conn, compiled, tenant = self.conn, self._compiled(), {"tenant_id": tenant_id}
+        opened = await asyncio.to_thread(lambda: [_rows.open_payload(payload) for payload in payloads])
+        await self._partitions(
+            UUID(min(payload.header.low for payload in opened)), UUID(max(payload.header.high for payload in opened))
+        )
+        async with self._transaction(tenant_id):
+            await self._copy(opened)
+            faults.reach("load.copied")
+            if any(payload.header.ledger for payload in opened):
+                await conn.execute(_queries.ledger_known, tenant)
+                await conn.execute(_queries.ledger_same, tenant)
+                await conn.execute(_queries.ledger_new, tenant)
+            async with conn.pipeline():
+                await conn.execute(_queries.intern_actors, tenant)
+                await conn.execute(_queries.intern_groups, tenant)
+                inserted = await conn.execute(compiled.activity.insert, tenant)
+                await conn.execute(_queries.stream, tenant)
+            faults.reach("load.inserted")
+            async with conn.pipeline():
+                await derive(conn, compiled, tenant_id, taken_back=False)
+                journal = await conn.execute(_queries.journal, tenant)
+            faults.reach("load.folded")
+            position = (await journal.fetchone() or (0,))[0]
+            fresh = await self._fresh_by_batch(run, inserted.rowcount)
+            marks = [
+                Loaded(batch_id=batch.batch_id, position=position, loaded=loaded, duplicates=batch.rows - loaded, result=None)
+                for batch, loaded in zip(run, fresh, strict=True)
+            ]
+            await self.reader.mark(marks)
+        return marks
+
+    async def _copy(self, opened: Sequence[_rows.Payload]) -> None:
+        """All rows in as few COPYs as their column lists allow: one, but for the moment after a model changed."""
+        at = 0
+        while at < len(opened):
+            columns = opened[at].header.columns
+            statement = self._compiled().activity.copy.format(columns=columns)
+            async with self.conn.cursor() as cursor, cursor.copy(statement) as copy:
+                await copy.write(_rows.COPY_HEADER)
+                while at < len(opened) and opened[at].header.columns == columns:
+                    await copy.write(opened[at].rows)
+                    at += 1
+                await copy.write(_rows.COPY_TRAILER)
+
+    async def _fresh_by_batch(self, run: list[Batch], inserted: int) -> list[int]:
+        if inserted == sum(batch.rows for batch in run):
+            return [batch.rows for batch in run]
+        bounds, first = [], 1
+        for batch in run:
+            bounds.append(first)
+            first += batch.rows
+        rows = await (await self.conn.execute(_queries.fresh_by_batch, {"bounds": bounds})).fetchall()
+        found: dict[int, int] = dict(rows)
+        return [found.get(number + 1, 0) for number in range(len(run))]
+
+    async def _load_commands(self, tenant_id: int, run: list[Batch], payloads: Sequence[bytes]) -> list[Loaded]:
+        lists = [decode_commands(payload) for payload in payloads]
+        await self._partitions_of(lists)
+        marks = []
+        async with self._transaction(tenant_id):
+            assert self._acceptor is not None
+            runner = Runner(self.conn, tenant_id, self._compiled(), self._acceptor)
+            for batch, commands in zip(run, lists, strict=True):
+                answers = await runner.run(commands, batch.received_at)
+                row = await (await self.conn.execute(_queries.journal, {"tenant_id": tenant_id})).fetchone()
+                result = answers[0] if len(answers) == 1 else {"answers": answers}
+                position = row[0] if row else 0
+                marks.append(Loaded(batch_id=batch.batch_id, position=position, loaded=batch.rows, duplicates=0, result=result))
+            await self.reader.mark(marks)
+        return marks
+
+    # ── partitions ──
+
+    async def _partitions(self, low: UUID, high: UUID) -> None:
+        """Make sure that every id from low to high has a partition. Months known to have one are remembered."""
+        first, last = occurred_at_of(low), occurred_at_of(high)
+        months = range(first.year * 12 + first.month, last.year * 12 + last.month + 1)
+        if self._covered.issuperset(months):
+            return
+        owner = await self.db.owner()
+        try:
+            await ensure_partitions(owner, low, high, datetime.now(UTC))
+        finally:
+            await owner.close()
+        self._covered.update(months)
+
+    async def _partitions_of(self, lists: Sequence[list[dict[str, Any]]]) -> None:
+        """The partitions that corrections of `occurred_at` will need; a malformed time is for the correction to answer."""
+        for command in (command for commands in lists for command in commands):
+            wanted = command.get("patch", {}).get("occurred_at")
+            if isinstance(wanted, str):
+                with suppress(ValueError, OverflowError):
+                    moment = datetime.fromisoformat(wanted).astimezone(UTC)
+                    await self._partitions(id_from(moment), id_from(moment))
+
+    # ── history ──
+
+    async def fill(self) -> bool:
+        """Fold one chunk of history into each rollup, latest or pairs table that is not complete. True: there is more."""
+        with translated():
+            rows = await (await self.conn.execute(_queries.fillings, {"lane": self.lane})).fetchall()
+        for tenant_id, name, filled_to in rows:
+            try:
+                await self._fill_chunk(tenant_id, name, filled_to)
+            except ModelChanged:
+                await self._compile()
+                return True
+        return bool(rows)
+
+    async def _fill_chunk(self, tenant_id: int, name: str, low: UUID) -> None:
+        compiled, conn, tenant = self._compiled(), self.conn, {"tenant_id": tenant_id}
+        part = next((part for part in compiled.derived() if part.table == f"milepost.{name}"), None)
+        async with self._transaction(tenant_id):
+            if part is None:  # of a model that came and went
+                await conn.execute(_queries.filled, {**tenant, "name": name})
+                return
+            found = await conn.execute(_queries.next_chunk, {**tenant, "low": low, "rows": CHUNK_ROWS})
+            row = await found.fetchone()
+            high = row[0] if row else LARGEST_ID
+            await conn.execute(compiled.activity.refill, {**tenant, "low": low, "high": high})
+            await fill(conn, part, tenant_id)
+            faults.reach("fill.folded")
+            if row:
+                await conn.execute(_queries.filled_to, {**tenant, "name": name, "high": high})
+            else:
+                await conn.execute(_queries.filled, {**tenant, "name": name})
+        _log.info("history folded", table=name, tenant_id=tenant_id, complete=row is None)
+
+    # ── the model ──
+
+    def _compiled(self) -> Any:
+        assert self._current is not None
+        return self._current.compiled
+
+    async def _compile(self) -> None:
+        """Compile the current model and make the session's temp tables for it."""
+        with translated():
+            current = await current_model(self.conn)
+            await self.conn.execute(_queries.drop_temp)
+            for statement in current.compiled.temp_ddl():
+                await self.conn.execute(statement)
+        self._current = current
+        self._acceptor = Acceptor(current.model, current.version)
+
+
+class Loader:
+    """The loading side of a server process: one task for each lane whose lease it can get, and keeps."""
+
+    def __init__(self, db: Database, queue: Queue, settings: Settings, *, holder: str) -> None:
+        self.db = db
+        self.queue = queue
+        self.settings = settings
+        self.holder = holder
+        self._stopping = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        with translated():
+            conn = await self.db.direct("loader")
+            try:
+                rows = await (await conn.execute(_queries.lanes)).fetchall()
+            finally:
+                await conn.close()
+        self._tasks = [asyncio.create_task(self._run(lane), name=f"lane-{lane}") for (lane,) in rows]
+
+    async def stop(self) -> None:
+        """Finish the transactions under way, give the leases back. Complete when it returns; safe twice."""
+        self._stopping.set()
+        tasks, self._tasks = self._tasks, []
+        await asyncio.gather(*tasks, return_exceptions=False)
+
+    async def _run(self, lane: int) -> None:
+        failures = 0
+        while not self._stopping.is_set():
+            session = Lane(self.db, self.queue, lane, self.holder, self.settings)
+            try:
+                if not await session.open():
+                    await self._pause(self.settings.lease_s / 2)
+                    continue
+                while not self._stopping.is_set():
+                    await session.run_once()
+                    failures = 0
+                    await self.queue.wait_for_batches(lane, self.settings.poll_ms / 1000)
+            except MilepostError as error:
+                failures += 1
+                _log.warning("lane interrupted", lane=lane, error=str(error), failures=failures)
+                await self._pause(min(5.0, 0.1 * 2**failures))
+            except Exception:
+                # Our own mistake. The lane must go on all the same: nothing else loads it.
+                failures += 1
+                _log.exception("lane failed", lane=lane, failures=failures)
+                await self._pause(min(5.0, 0.1 * 2**failures))
+            finally:
+                await session.close()
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)

@@ -1,0 +1,149 @@
+-- name: begin_load
+-- Whose transaction this is, and under which model: another version means that the loader must compile anew first.
+SELECT set_config('milepost.tenant', %(tenant_id)s::text, true), setval('stage_n', 1, false),
+    (SELECT max(version) FROM milepost.model_version)
+
+-- name: ledger_known
+-- A key that came without a time has its first id for ever: a retry takes that id, and is a duplicate below.
+UPDATE stage s SET id = l.id
+FROM milepost.ledger l
+WHERE l.tenant_id = %(tenant_id)s AND l.key_hash = s.key_hash AND s.key_hash IS NOT NULL
+
+-- name: ledger_same
+-- The same key twice in this load: the first one's id counts.
+UPDATE stage s SET id = f.id
+FROM (SELECT DISTINCT ON (key_hash) key_hash, id FROM stage WHERE key_hash IS NOT NULL ORDER BY key_hash, n) f
+WHERE s.key_hash = f.key_hash AND s.id <> f.id
+
+-- name: ledger_new
+-- Remember the ids of keys that are new.
+INSERT INTO milepost.ledger (tenant_id, key_hash, id)
+SELECT DISTINCT %(tenant_id)s, key_hash, id FROM stage WHERE key_hash IS NOT NULL
+ON CONFLICT (tenant_id, key_hash) DO NOTHING
+
+-- name: intern_actors
+-- Actors not seen before. OFFSET 0 keeps the test a look-up by index: a join would read the whole table of a large tenant.
+INSERT INTO milepost.actor (tenant_id, external_id)
+SELECT %(tenant_id)s, s.actor FROM (SELECT DISTINCT actor FROM stage) s
+WHERE NOT EXISTS (SELECT FROM milepost.actor a WHERE a.tenant_id = %(tenant_id)s AND a.external_id = s.actor OFFSET 0)
+ORDER BY s.actor
+ON CONFLICT (tenant_id, external_id) DO NOTHING
+
+-- name: intern_groups
+-- Groups not seen before: each reaches itself, always, in the model's zone, until it is declared.
+WITH fresh AS (
+    INSERT INTO milepost.groups (tenant_id, external_id)
+    SELECT %(tenant_id)s, s.name FROM (
+        SELECT group_name AS name FROM stage WHERE group_name IS NOT NULL
+        UNION SELECT unnest(more_group_names) FROM stage WHERE more_group_names IS NOT NULL
+    ) s
+    WHERE NOT EXISTS (SELECT FROM milepost.groups g WHERE g.tenant_id = %(tenant_id)s AND g.external_id = s.name OFFSET 0)
+    ORDER BY s.name
+    ON CONFLICT (tenant_id, external_id) DO NOTHING
+    RETURNING group_id
+)
+INSERT INTO milepost.group_reach (tenant_id, group_id, since, until, ancestor_id, time_zone)
+SELECT %(tenant_id)s, group_id, '-infinity', 'infinity', group_id, '' FROM fresh
+
+-- name: stream
+-- The stream rows of activities that are addressed to several groups.
+INSERT INTO milepost.activity_stream (tenant_id, group_id, audience, id)
+SELECT %(tenant_id)s, unnest(more_groups), audience, id FROM delta WHERE sign > 0 AND more_groups IS NOT NULL
+
+-- name: journal
+-- What this load changed, for those who follow; the position is allocated here, in load order.
+INSERT INTO milepost.journal (tenant_id, position, ids, groups, actors)
+SELECT %(tenant_id)s, nextval('milepost.position'), coalesce(array_agg(DISTINCT id), '{}'),
+    coalesce(array_agg(DISTINCT group_id) FILTER (WHERE group_id IS NOT NULL), '{}'),
+    coalesce(array_agg(DISTINCT actor_id), '{}')
+FROM delta
+RETURNING position
+
+-- name: fresh_by_batch
+-- How many of each batch's activities were new; bounds: the first stage number of each batch. Asked only where some were not.
+SELECT width_bucket(s.n, %(bounds)s::bigint[]), count(*)
+FROM (SELECT DISTINCT ON (id) id, n FROM stage ORDER BY id, n) s
+JOIN delta d ON d.id = s.id AND d.sign > 0
+GROUP BY 1
+
+-- name: remove_rows
+-- Activities that are retracted or will be written anew, with their stream rows.
+WITH gone AS (DELETE FROM milepost.activity_stream WHERE tenant_id = %(tenant_id)s AND id = ANY (%(old_ids)s))
+DELETE FROM milepost.activity WHERE tenant_id = %(tenant_id)s AND id = ANY (%(old_ids)s)
+
+-- name: moved
+-- The version and public id of corrected rows.
+INSERT INTO moved (id, version, public_id)
+SELECT * FROM unnest(%(ids)s::uuid[], %(versions)s::integer[], %(public_ids)s::uuid[])
+
+-- name: blocked
+-- Which of these ids belong to another activity, or did.
+SELECT i.id FROM unnest(%(ids)s::uuid[], %(old_ids)s::uuid[]) AS i (id, old_id)
+WHERE i.id <> i.old_id AND (
+    EXISTS (SELECT FROM milepost.activity a WHERE a.tenant_id = %(tenant_id)s AND a.id = i.id)
+    OR EXISTS (SELECT FROM milepost.tombstone t WHERE t.tenant_id = %(tenant_id)s AND t.id = i.id
+               AND t.current_id IS DISTINCT FROM i.old_id))
+
+-- name: bury
+-- Ids that must never be counted again. All earlier ids of an activity follow it to where it is now.
+WITH moves AS (
+    SELECT * FROM unnest(%(old_ids)s::uuid[], %(new_ids)s::uuid[]) AS m (old_id, new_id) WHERE old_id IS DISTINCT FROM new_id
+), followed AS (
+    UPDATE milepost.tombstone t SET current_id = m.new_id
+    FROM moves m WHERE t.tenant_id = %(tenant_id)s AND t.current_id = m.old_id AND t.id IS DISTINCT FROM m.new_id
+), unburied AS (
+    DELETE FROM milepost.tombstone t USING moves m WHERE t.tenant_id = %(tenant_id)s AND t.id = m.new_id
+)
+INSERT INTO milepost.tombstone (tenant_id, id, current_id)
+SELECT %(tenant_id)s, old_id, new_id FROM moves
+
+-- name: delta_count
+-- How many activities a change re-attributes.
+SELECT count(*) FROM delta
+
+-- name: flip
+-- The same activities again, now under the changed history.
+UPDATE delta SET sign = 1
+
+-- name: empty_delta
+-- Between commands of one transaction.
+DELETE FROM delta
+
+-- name: empty_stage
+-- Between commands of one transaction.
+DELETE FROM stage
+
+-- name: empty_moved
+-- Between commands of one transaction.
+DELETE FROM moved
+
+-- name: fillings
+-- What is still to be filled from history in this lane.
+SELECT f.tenant_id, f.name, f.filled_to
+FROM milepost.filling f JOIN milepost.tenant t USING (tenant_id)
+WHERE t.lane = %(lane)s
+ORDER BY f.tenant_id, f.name
+
+-- name: next_chunk
+-- The end of the next chunk of history: the id after which the chunk is full, or NULL for the last one.
+SELECT id FROM milepost.activity WHERE tenant_id = %(tenant_id)s AND id >= %(low)s ORDER BY id OFFSET %(rows)s LIMIT 1
+
+-- name: filled_to
+-- The chunk is counted: from here on loads fold below this id.
+UPDATE milepost.filling SET filled_to = %(high)s WHERE tenant_id = %(tenant_id)s AND name = %(name)s
+
+-- name: filled
+-- All of history is counted.
+DELETE FROM milepost.filling WHERE tenant_id = %(tenant_id)s AND name = %(name)s
+
+-- name: drop_temp
+-- The session's temp tables belong to the model they were made for.
+DISCARD TEMP
+
+-- name: horizon
+-- The oldest transaction that writes: as long as it stays the same, no dead row version can be removed.
+SELECT pg_snapshot_xmin(pg_current_snapshot())::text
+
+-- name: lanes
+-- The lanes there are.
+SELECT lane FROM milepost.lane ORDER BY lane

@@ -1,0 +1,13 @@
+-- name: tenants
+-- Those whose journal may need pruning.
+SELECT tenant_id FROM milepost.tenant ORDER BY tenant_id;
+
+-- name: prune_journal
+-- A bounded step. By tenant, because the index that finds old rows is led by the tenant; the smallest positions are the oldest.
+DELETE FROM milepost.journal
+WHERE tenant_id = %(tenant_id)s AND position = ANY (ARRAY(
+    SELECT position FROM milepost.journal
+    WHERE tenant_id = %(tenant_id)s AND loaded_at < clock_timestamp() - %(hours)s * interval '1 hour'
+    ORDER BY loaded_at
+    LIMIT %(rows_max)s
+));

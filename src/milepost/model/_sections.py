@@ -1,0 +1,191 @@
+"""Reads what a model speaks of: kinds of groups, verbs with their measures and data fields, terms, and how
+long data is kept.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any, Final, Literal
+
+from milepost.model._lines import Path
+from milepost.model._phrases import (
+    Unreadable,
+    duration_days,
+    number_of_units,
+    read_duration,
+    read_size,
+    read_type,
+    type_text,
+)
+from milepost.model._tables import Table, expect_name
+from milepost.model._types import Content, Field, FieldType, GroupKind, Keep, Measure, Term, Verb
+
+__all__ = ["BUCKETS", "RESERVED_VERBS", "SEARCH_CONFIGURATIONS", "read_groups", "read_keep", "read_terms", "read_verbs"]
+
+BUCKETS: Final = ("hour", "day", "week", "month", "all")
+
+# `data` would make `data.NAME` ambiguous; `milestone` is what milepost itself writes when a goal passes one.
+RESERVED_VERBS: Final = frozenset({"data", "milestone"})
+_RESERVED_TERMS: Final = frozenset({*BUCKETS, "quarter", "year"})
+
+# Those that every PostgreSQL from 15 on is built with.
+SEARCH_CONFIGURATIONS: Final = (
+    "simple", "arabic", "armenian", "basque", "catalan", "danish", "dutch", "english", "finnish", "french", "german",
+    "greek", "hindi", "hungarian", "indonesian", "irish", "italian", "lithuanian", "nepali", "norwegian", "portuguese",
+    "romanian", "russian", "serbian", "spanish", "swedish", "tamil", "turkish", "yiddish",
+)  # fmt: skip
+
+_TEXT: tuple[FieldType, int] = ("text", 0)
+_INTEGER: tuple[FieldType, int] = ("integer", 0)
+_AGES: tuple[Literal["occurred", "last change"], ...] = ("occurred", "last change")
+_THENS: tuple[Literal["delete", "keep"], ...] = ("delete", "keep")
+
+
+def read_groups(model: Table) -> dict[str, GroupKind]:
+    return {name: _group_kind(Table(model.notes, path, raw), name) for name, path, raw in model.named("groups")}
+
+
+def _group_kind(table: Table, name: str) -> GroupKind:
+    parent = table.text("parent") or None
+    roles_table = table.table("roles")
+    roles = {}
+    for role, path, _ in table.named("roles"):
+        roles[role] = roles_table.words(role, empty=True)
+        for position, action in enumerate(roles[role]):
+            if action:
+                expect_name(table.notes, (*path, position), action)
+    attributes_table = table.table("attributes")
+    attributes = {}
+    for attribute, _, _ in table.named("attributes"):
+        type_, scale = attributes_table.phrase(attribute, "bad-type", read_type, _TEXT)
+        attributes[attribute] = type_text(type_, scale)
+    table.close()
+    return GroupKind(name=name, parent=parent, roles=roles, attributes=attributes)
+
+
+def read_verbs(model: Table) -> dict[str, Verb]:
+    named = model.named("verbs", reserved=RESERVED_VERBS)
+    return {name: _verb(Table(model.notes, path, raw), name) for name, path, raw in named}
+
+
+def _verb(table: Table, name: str) -> Verb:
+    verb = Verb(
+        name=name,
+        object=table.name("object"),
+        measures={measure: _measure(table, measure, path, raw) for measure, path, raw in table.named("measures")},
+        data={field: _field(table, field, path, raw) for field, path, raw in table.named("data")},
+        content=_content(table.table("content")) if table.has("content") else None,
+    )
+    table.close()
+    return verb
+
+
+def _measure(verb: Table, name: str, path: Path, raw: Any) -> Measure:
+    table, (type_, scale), typed = _typed(verb, path, raw, _INTEGER, required=True)
+    if type_ not in ("integer", "decimal"):
+        verb.notes.add(typed, "bad-type", f"a measure is an integer or a decimal, not {type_}", "integer")
+    minimum, maximum = _bound(table, "min", scale), _bound(table, "max", scale)
+    if minimum is not None and maximum is not None and minimum > maximum:
+        table.notes.add((*path, "max"), "bad-range", f"max {maximum} is below min {minimum}")
+    table.close()
+    return Measure(name=name, scale=scale, minimum=minimum, maximum=maximum)
+
+
+def _bound(table: Table, key: str, scale: int) -> int | float | None:
+    value = table.raw(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        table.wrong_type(key, "a number")
+        return None
+    try:
+        units = number_of_units(value, scale)
+    except Unreadable as error:
+        table.notes.add((*table.path, key), "bad-number", str(error))
+        return None
+    return int(value) if units % 10**scale == 0 else value
+
+
+def _field(verb: Table, name: str, path: Path, raw: Any) -> Field:
+    table, (type_, scale), _ = _typed(verb, path, raw, _TEXT)
+    filter_ = table.flag("filter", default=False)
+    search = table.choice("search", SEARCH_CONFIGURATIONS, "simple") if table.has("search") else None
+    if search is not None and type_ != "text":
+        table.notes.add((*path, "search"), "search-needs-text", f"only a text can be searched, not {type_}")
+    table.close()
+    return Field(name=name, type=type_, scale=scale, filter=filter_, search=search)
+
+
+def _typed(
+    verb: Table, path: Path, raw: Any, default: tuple[FieldType, int], *, required: bool = False
+) -> tuple[Table, tuple[FieldType, int], Path]:
+    """A measure or field in its short form, `"integer"`, or as a table with a `type`: the table, the type,
+    and its path.
+    """
+    if isinstance(raw, str):
+        empty = Table(verb.notes, path, {})
+        return empty, verb.read(path, "bad-type", read_type, raw, default), path
+    table = Table(verb.notes, path, raw)
+    return table, table.phrase("type", "bad-type", read_type, default, required=required), (*path, "type")
+
+
+def _content(table: Table) -> Content:
+    content = Content(
+        versions=table.flag("versions", default=False),
+        offload_over=table.phrase("offload_over", "bad-size", read_size, 4096),
+    )
+    table.close()
+    return content
+
+
+def read_terms(model: Table) -> dict[str, Term]:
+    named = model.named("terms", reserved=_RESERVED_TERMS)
+    return {name: _term(Table(model.notes, path, raw), name) for name, path, raw in named}
+
+
+def _term(table: Table, name: str) -> Term:
+    first, last = _date(table, "first"), _date(table, "last")
+    if first is not None and last is not None and first > last:
+        table.notes.add((*table.path, "last"), "bad-range", f"last {last} is before first {first}")
+    table.close()
+    return Term(name=name, first=first or datetime.date.min, last=last or datetime.date.max)
+
+
+def _date(table: Table, key: str) -> datetime.date | None:
+    value = table.raw(key)
+    if value is None:
+        table.missing(key)
+    elif not isinstance(value, datetime.date) or isinstance(value, datetime.datetime):
+        table.wrong_type(key, "a date such as 2026-02-01, without quotes")
+    else:
+        return value
+    return None
+
+
+def read_keep(model: Table) -> dict[str, Keep]:
+    return {name: _keep(Table(model.notes, path, raw), name) for name, path, raw in model.named("keep")}
+
+
+def _keep(table: Table, name: str) -> Keep:
+    if name == "default" and table.has("of"):
+        table.notes.add(
+            (*table.path, "of"),
+            "default-has-verbs",
+            "default is for all verbs that no other entry names; leave `of` out",
+        )
+    of = table.words("of", required=name != "default")
+    hot = table.phrase("hot", "bad-duration", read_duration, "", required=True)
+    archive = table.phrase("archive", "bad-duration", read_duration, "") or None
+    if hot and archive and duration_days(archive) <= duration_days(hot):
+        message = f"archive ({archive}) counts from the activity's age too, so it must be longer than hot ({hot})"
+        table.notes.add((*table.path, "archive"), "bad-range", message)
+    keep = Keep(
+        name=name,
+        of=of,
+        age=table.choice("age", _AGES, "occurred"),
+        hot=hot,
+        archive=archive,
+        then=table.choice("then", _THENS, "keep"),
+    )
+    table.close()
+    return keep

@@ -1,0 +1,1 @@
+"""Reading rollups and goals, and proving that they equal a recomputation."""

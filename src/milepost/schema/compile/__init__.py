@@ -1,0 +1,76 @@
+"""From a model to SQL: the tables it needs, and every statement that a load, a refill and `milepost verify` run on them.
+
+`compile_model` is pure: the same model gives the same text. `milepost model show` prints it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from milepost.model import Model
+from milepost.schema.compile._activity import STAGE_COLUMNS, CompiledActivity, column_types, compile_activity
+from milepost.schema.compile._columns import key_columns, reading_of
+from milepost.schema.compile._fold import Check, CompiledRollup, compile_rollup
+from milepost.schema.compile._latest import CompiledLatest, compile_latest, value_column
+from milepost.schema.compile._pairs import CompiledPair, compile_pair
+
+__all__ = [
+    "STAGE_COLUMNS",
+    "Check",
+    "CompiledActivity",
+    "CompiledLatest",
+    "CompiledModel",
+    "CompiledPair",
+    "CompiledRollup",
+    "column_types",
+    "compile_model",
+    "guard",
+    "key_columns",
+    "reading_of",
+    "value_column",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompiledModel:
+    model: Model
+    columns: dict[str, str]  # every m_ and d_ column of the activity table, and its type
+    activity: CompiledActivity
+    rollups: tuple[CompiledRollup, ...]
+    latest: tuple[CompiledLatest, ...]
+    pairs: tuple[CompiledPair, ...]
+
+    def temp_ddl(self) -> Iterator[str]:
+        yield from self.activity.temp_ddl
+        for part in self.derived():
+            yield from part.temp_ddl
+
+    def derived(self) -> Iterator[CompiledRollup | CompiledLatest | CompiledPair]:
+        yield from self.rollups
+        yield from self.latest
+        yield from self.pairs
+
+
+def compile_model(model: Model, *, columns: dict[str, str] | None = None) -> CompiledModel:
+    """columns: what the activity table has beyond the model's own, from earlier models."""
+    types = column_types(model)
+    every = dict(sorted(((columns or {}) | types).items()))
+    return CompiledModel(
+        model=model,
+        columns=every,
+        activity=compile_activity(model, every),
+        rollups=tuple(compile_rollup(model, rollup) for rollup in model.rollups.values()),
+        latest=tuple(compile_latest(model, latest, types) for latest in model.latest.values()),
+        pairs=tuple(compile_pair(pair) for pair in model.pairs.values()),
+    )
+
+
+def guard(table: str) -> tuple[str, ...]:
+    """What every derived table gets: the service may use its rows, of the transaction's tenant alone."""
+    return (
+        f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO milepost_service",
+        f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
+        f"CREATE POLICY tenant ON {table} TO milepost_service"
+        " USING (tenant_id = (SELECT NULLIF(current_setting('milepost.tenant', true), '')::integer))",
+    )

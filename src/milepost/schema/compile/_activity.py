@@ -1,0 +1,166 @@
+"""The load's own SQL: the stage that batches are copied to, the delta that folds read, and the step between them.
+
+Temp tables live as long as the loader's session and empty themselves at commit: one dropped each time would write to the
+catalogue at every load. Measures and declared fields are columns of the activity table (`m_NAME`, `d_NAME`), which are never
+dropped, so that an old batch still fits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from milepost.model import Model
+
+__all__ = ["DELTA_COLUMNS", "STAGE_COLUMNS", "CompiledActivity", "column_types", "compile_activity"]
+
+# The stage's columns in the order of the copied rows; the model's own follow, sorted by name.
+STAGE_COLUMNS = (
+    ("id", "uuid"),
+    ("key_hash", "bytea"),  # only where the ledger must be asked: the client sent a key but no time
+    ("occurred_at", "timestamptz"),
+    ("received_at", "timestamptz"),
+    ("actor", 'text COLLATE "C"'),
+    ("group_name", 'text COLLATE "C"'),
+    ("more_group_names", 'text[] COLLATE "C"'),
+    ("audience", "smallint"),
+    ("verb", 'text COLLATE "C"'),
+    ("object_kind", 'text COLLATE "C"'),
+    ("object_id", 'text COLLATE "C"'),
+    ("source", 'text COLLATE "C"'),
+    ("status", 'text COLLATE "C"'),
+    ("key", 'text COLLATE "C"'),
+    ("data", "jsonb"),
+    ("content", "jsonb"),
+)
+
+DELTA_COLUMNS = (
+    ("id", "uuid"),
+    ("occurred_at", "timestamptz"),
+    ("actor_id", "bigint"),
+    ("group_id", "bigint"),
+    ("more_groups", "bigint[]"),
+    ("audience", "smallint"),
+    ("verb", 'text COLLATE "C"'),
+    ("object_kind", 'text COLLATE "C"'),
+    ("object_id", 'text COLLATE "C"'),
+    ("source", 'text COLLATE "C"'),
+    ("status", 'text COLLATE "C"'),
+)
+
+_FIELD_TYPES = {
+    "text": 'text COLLATE "C"',
+    "integer": "bigint",
+    "decimal": "bigint",  # in units of its scale, like a measure
+    "boolean": "boolean",
+    "time": "timestamptz",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompiledActivity:
+    ddl: tuple[str, ...]  # on the activity table; may run again
+    temp_ddl: tuple[str, ...]
+    copy: str  # COPY of the stage; `{columns}` is what the batch carries
+    insert: str  # stage → activity and delta; one row: how many
+    correct: str  # stage and `moved` → activity and delta: rows that replace others
+    take_back: str  # activities with the ids `old_ids` → delta, sign -1
+    reattribute: str  # activities from `low` on of `groups`, what is below them, and `actors` → delta, sign -1
+    refill: str  # activities from `low` on, below `high` → delta, sign +1
+
+
+def column_types(model: Model) -> dict[str, str]:
+    """The m_ and d_ columns that the model asks of the activity table."""
+    types = {f"m_{name}": "bigint" for name in sorted(model.measures())}
+    declared = model.fields()
+    types |= {f"d_{name}": _FIELD_TYPES[declared[name].type] for name in model.column_fields()}
+    return types
+
+
+def compile_activity(model: Model, columns: dict[str, str]) -> CompiledActivity:
+    """columns: every m_ and d_ column the activity table has, those of older models included."""
+    own = column_types(model)
+    filters = [name for name, declared in model.fields().items() if declared.filter]
+    ddl = [f"ALTER TABLE milepost.activity ADD COLUMN IF NOT EXISTS {name} {type_}" for name, type_ in own.items()]
+    for name in model.filters:
+        where = "" if name == "verb" else f" WHERE {name} <> ''"
+        ddl.append(f"CREATE INDEX IF NOT EXISTS activity_{name} ON milepost.activity (tenant_id, {name}, id){where}")
+    ddl += [
+        f"CREATE INDEX IF NOT EXISTS activity_d_{name} ON milepost.activity (tenant_id, d_{name}, id) WHERE d_{name} IS NOT NULL"
+        for name in filters
+    ]
+
+    extra = tuple(columns)
+    stage = ", ".join(f"{name} {type_}" for name, type_ in (*STAGE_COLUMNS, *columns.items()))
+    delta = ", ".join(f"{name} {type_}" for name, type_ in (*DELTA_COLUMNS, *columns.items()))
+    delta_names = ", ".join((*(name for name, _ in DELTA_COLUMNS), *extra))
+    plain = ("occurred_at", "received_at", "audience", "verb", "object_kind", "object_id", "source", "status", "key")
+    names = ("id", *plain, "data", "content", *extra)
+    target = ", ".join(("tenant_id", "actor_id", "group_id", "more_groups", *names))
+    picked = ", ".join(f"s.{name}" for name in names)
+    more = (
+        "CASE WHEN s.more_group_names IS NOT NULL THEN (SELECT array_agg(o.group_id ORDER BY o.group_id)"
+        " FROM milepost.groups o WHERE o.tenant_id = %(tenant_id)s AND o.external_id = ANY (s.more_group_names)) END"
+    )
+    entities = (
+        "JOIN milepost.actor a ON a.tenant_id = %(tenant_id)s AND a.external_id = s.actor\n"
+        "LEFT JOIN milepost.groups g ON g.tenant_id = %(tenant_id)s AND g.external_id = s.group_name"
+    )
+    insert = f"""WITH fresh AS (
+    INSERT INTO milepost.activity ({target})
+    SELECT %(tenant_id)s, a.actor_id, g.group_id, {more}, {picked}
+    FROM (SELECT DISTINCT ON (id) * FROM stage ORDER BY id, n) s
+    {entities}
+    WHERE NOT EXISTS (SELECT FROM milepost.activity o WHERE o.tenant_id = %(tenant_id)s AND o.id = s.id OFFSET 0)
+      AND NOT EXISTS (SELECT FROM milepost.tombstone o WHERE o.tenant_id = %(tenant_id)s AND o.id = s.id OFFSET 0)
+    ORDER BY s.id
+    RETURNING {delta_names}
+)
+INSERT INTO delta (sign, {delta_names}) SELECT 1, {delta_names} FROM fresh"""
+    correct = f"""WITH fresh AS (
+    INSERT INTO milepost.activity ({target}, version, public_id)
+    SELECT %(tenant_id)s, a.actor_id, g.group_id, {more}, {picked}, m.version, m.public_id
+    FROM stage s JOIN moved m ON m.id = s.id
+    {entities}
+    ORDER BY s.id
+    RETURNING {delta_names}
+)
+INSERT INTO delta (sign, {delta_names}) SELECT 1, {delta_names} FROM fresh"""
+    take_back = f"""INSERT INTO delta (sign, {delta_names})
+SELECT -1, {delta_names} FROM milepost.activity WHERE tenant_id = %(tenant_id)s AND id = ANY (%(old_ids)s)"""
+    reattribute = f"""WITH below AS (
+    SELECT DISTINCT group_id FROM milepost.group_reach
+    WHERE tenant_id = %(tenant_id)s AND ancestor_id = ANY (%(groups)s)
+), who AS (
+    SELECT actor_id FROM milepost.member WHERE tenant_id = %(tenant_id)s AND group_id IN (SELECT group_id FROM below)
+    UNION SELECT unnest(%(actors)s::bigint[])
+), ids AS (
+    SELECT a.id FROM below b JOIN milepost.activity a
+        ON a.tenant_id = %(tenant_id)s AND a.group_id = b.group_id AND a.id >= %(low)s
+    UNION
+    SELECT a.id FROM below b JOIN milepost.activity_stream a
+        ON a.tenant_id = %(tenant_id)s AND a.group_id = b.group_id AND a.id >= %(low)s
+    UNION
+    SELECT a.id FROM who w JOIN milepost.activity a
+        ON a.tenant_id = %(tenant_id)s AND a.actor_id = w.actor_id AND a.id >= %(low)s
+)
+INSERT INTO delta (sign, {delta_names})
+SELECT -1, {delta_names} FROM ids JOIN milepost.activity USING (id) WHERE tenant_id = %(tenant_id)s"""
+    refill = f"""INSERT INTO delta (sign, {delta_names})
+SELECT 1, {delta_names} FROM milepost.activity WHERE tenant_id = %(tenant_id)s AND id >= %(low)s AND id < %(high)s"""
+    return CompiledActivity(
+        reattribute=reattribute,
+        refill=refill,
+        ddl=tuple(ddl),
+        temp_ddl=(
+            "CREATE TEMP SEQUENCE IF NOT EXISTS stage_n CACHE 1000",
+            # Autovacuum never sees temp tables; the planner goes by their size in pages, which is right enough.
+            f"CREATE TEMP TABLE IF NOT EXISTS stage (n bigint NOT NULL DEFAULT nextval('stage_n'), {stage}) ON COMMIT DELETE ROWS",
+            f"CREATE TEMP TABLE IF NOT EXISTS delta (sign smallint NOT NULL, {delta}) ON COMMIT DELETE ROWS",
+            "CREATE TEMP TABLE IF NOT EXISTS moved (id uuid NOT NULL, version integer NOT NULL, public_id uuid)"
+            " ON COMMIT DELETE ROWS",
+        ),
+        copy="COPY stage ({columns}) FROM STDIN (FORMAT binary)",
+        insert=insert,
+        correct=correct,
+        take_back=take_back,
+    )

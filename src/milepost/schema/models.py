@@ -1,0 +1,137 @@
+"""The deployment's model in the database: which one is current, and applying another to a live database.
+
+A changed model is applied in one transaction: new columns, tables and indexes, the new version's row, and for every tenant a row
+in `filling` for each new rollup, latest and pairs table. From then on each lane's loader folds new activities below that row's id
+and fills the rest from history, chunk by chunk between its loads; since a lane has one writer, nothing is counted twice or left
+out, and the numbers are exact when the row is gone. Removed ones are dropped. An incompatible change is refused, with what to do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import structlog
+
+from milepost.errors import Conflict, NotFound
+from milepost.model import Model, ModelChange, diff_models, model_fingerprint, parse_model
+from milepost.postgres import Connection, load_queries
+from milepost.schema.compile import (
+    CompiledLatest,
+    CompiledModel,
+    CompiledPair,
+    CompiledRollup,
+    column_types,
+    compile_model,
+    guard,
+)
+
+__all__ = ["Applied", "CurrentModel", "apply_model", "current_model", "model_columns"]
+
+_queries = load_queries(__package__, "models.sql")
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurrentModel:
+    version: int
+    toml: str
+    model: Model
+    compiled: CompiledModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class Applied:
+    """version: the current one, also where nothing changed. filling: tables that are being filled from history."""
+
+    version: int
+    changed: bool
+    filling: tuple[str, ...]
+    dropped: tuple[str, ...]
+
+
+async def model_columns(conn: Connection) -> dict[str, str]:
+    """name → type of every m_ and d_ column of the activity table, those of older models too."""
+    rows = await (await conn.execute(_queries.columns)).fetchall()
+    text: dict[str, str] = {"text": 'text COLLATE "C"', "timestamp with time zone": "timestamptz"}
+    return {name: text.get(type_, type_) for name, type_ in rows}
+
+
+async def current_model(conn: Connection) -> CurrentModel:
+    """The model of the newest version. Raises NotFound where none was applied yet."""
+    row = await (await conn.execute(_queries.newest)).fetchone()
+    if row is None:
+        raise NotFound("No model has been applied to this database: run `milepost model apply FILE`.")
+    version, toml = row
+    model = parse_model(toml)
+    return CurrentModel(
+        version=version, toml=toml, model=model, compiled=compile_model(model, columns=await model_columns(conn))
+    )
+
+
+async def apply_model(owner: Connection, toml: str) -> Applied:
+    """Make `toml` the current model. owner: a connection as the tables' owner. Raises Conflict with what to do."""
+    model = parse_model(toml)
+    async with owner.transaction():
+        await owner.execute(_queries.lock)
+        row = await (await owner.execute(_queries.newest)).fetchone()
+        if row is None:
+            version, old = 0, Model(name=model.name)
+        else:
+            version, old = row[0], parse_model(row[1])
+            if model_fingerprint(old) == model_fingerprint(model):
+                if row[1] != toml:  # only words changed
+                    await owner.execute(_queries.reword, {"version": version, "toml": toml})
+                return Applied(version=version, changed=False, filling=(), dropped=())
+        change = diff_models(old, model)
+        if change.refusals:
+            raise Conflict(
+                "The model cannot be changed in this way:\n" + "\n".join(problem.message for problem in change.refusals),
+                problems=change.refusals,
+            )
+        columns = await model_columns(owner)
+        compiled = compile_model(model, columns=columns)
+        await owner.execute(_queries.patience)
+        removed = _named(change, "removed")
+        added = _named(change, "added")
+        dropped = await _drop(owner, compile_model(old, columns=columns), removed)
+        for statement in compiled.activity.ddl:
+            await owner.execute(statement)
+        filling = []
+        for part in compiled.derived():
+            if part.table not in added:
+                continue
+            for statement in part.ddl:
+                await owner.execute(statement)
+            for table in _tables(part):
+                for statement in guard(table):
+                    await owner.execute(statement)
+            filling.append(part.table.removeprefix("milepost."))
+        if version:
+            await owner.execute(_queries.fill, {"names": filling})
+        await owner.execute(_queries.insert, {"version": version + 1, "toml": toml, "fingerprint": model_fingerprint(model)})
+    new_columns = sorted(set(column_types(model)) - set(columns))
+    _log.info("model applied", version=version + 1, filling=filling, dropped=dropped, columns=new_columns)
+    return Applied(version=version + 1, changed=True, filling=tuple(filling) if version else (), dropped=tuple(dropped))
+
+
+def _tables(part: CompiledRollup | CompiledLatest | CompiledPair) -> list[str]:
+    """A derived thing's table and those beside it, from its own DDL."""
+    return [statement.split()[2] for statement in part.ddl if statement.startswith("CREATE TABLE ")]
+
+
+def _named(change: ModelChange, what: Literal["added", "removed"]) -> frozenset[str]:
+    """The derived tables that come or go; one whose definition changed does both."""
+    sections = (("rollup", change.rollups), ("latest", change.latest), ("pairs", change.pairs))
+    return frozenset(f"milepost.{kind}_{name}" for kind, section in sections for name in getattr(section, what))
+
+
+async def _drop(owner: Connection, old: CompiledModel, removed: frozenset[str]) -> list[str]:
+    dropped = []
+    for part in old.derived():
+        if part.table in removed:
+            for table in reversed(_tables(part)):
+                await owner.execute(f"DROP TABLE IF EXISTS {table}")
+            await owner.execute(_queries.forget_filling, {"name": part.table.removeprefix("milepost.")})
+            dropped.append(part.table)
+    return dropped

@@ -1,0 +1,103 @@
+"""An activity as the API shows it: which columns to select, and the JSON that a row becomes.
+
+Every reading path (by id, feeds, lists, corrections) selects `COLUMNS` from the aliases `s` (activity), `a` (actor) and `g`
+(groups), and presents the row with `Presenter`. Content is left out of lists: it may be large, and has a resource of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, LiteralString
+from uuid import UUID
+
+from milepost.activity import AUDIENCES
+from milepost.model import Model
+from milepost.postgres import Connection, load_queries
+
+__all__ = ["Presenter", "by_ids", "rfc3339"]
+
+_queries = load_queries(__package__, "activities.sql")
+
+_PLAIN = (
+    "s.id",
+    "s.public_id",
+    "s.version",
+    "s.occurred_at",
+    "s.received_at",
+    "a.external_id",
+    "s.verb",
+    "s.object_kind",
+    "s.object_id",
+    "g.external_id",
+    # The other groups it is addressed to; nearly always NULL, and then nothing is looked up.
+    "CASE WHEN s.more_groups IS NOT NULL THEN (SELECT array_agg(o.external_id ORDER BY o.external_id) FROM milepost.groups o"
+    " WHERE o.tenant_id = s.tenant_id AND o.group_id = ANY (s.more_groups)) END",
+    "s.audience",
+    "s.source",
+    "s.status",
+    "s.key",
+    "s.data",
+)
+
+
+class Presenter:
+    """Selects and presents activities of one model."""
+
+    def __init__(self, model: Model, columns: Mapping[str, str]) -> None:
+        measures = model.measures()
+        self.measures = tuple(
+            (name[2:], measures[name[2:]].scale if name[2:] in measures else 0) for name in columns if name.startswith("m_")
+        )
+        self.columns: LiteralString = ", ".join((*_PLAIN, *(f"s.m_{name}" for name, _ in self.measures)))
+
+    def present(self, row: Sequence[Any]) -> dict[str, Any]:
+        """row: in the order of `columns`. Absent parts are left out; times are RFC 3339 in UTC."""
+        (id_, public_id, version, occurred_at, received_at, actor, verb, object_kind, object_id, group, more, audience,
+         source, status, key, data) = row[: len(_PLAIN)]  # fmt: skip
+        shown: dict[str, Any] = {
+            "id": str(public_id or id_),
+            "version": version,
+            "occurred_at": rfc3339(occurred_at),
+            "received_at": rfc3339(received_at),
+            "actor": actor,
+            "verb": verb,
+        }
+        if object_id is not None:
+            shown["object"] = {"kind": object_kind, "id": object_id}
+        if group is not None:
+            shown["group"] = group
+        if more:
+            shown["groups"] = [group, *more]
+        measures = {
+            name: scaled(value, scale)
+            for (name, scale), value in zip(self.measures, row[len(_PLAIN) :], strict=True)
+            if value is not None
+        }
+        if measures:
+            shown["measures"] = measures
+        if data is not None:
+            shown["data"] = data
+        shown["visibility"] = AUDIENCES[audience]
+        shown |= {name: value for name, value in (("source", source), ("status", status), ("key", key)) if value}
+        return shown
+
+
+def scaled(value: int, scale: int) -> int | Decimal:
+    """A stored measure in the user's units, exact."""
+    return value if scale == 0 else Decimal(value).scaleb(-scale)
+
+
+def rfc3339(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+async def by_ids(
+    conn: Connection, tenant_id: int, ids: Sequence[UUID], presenter: Presenter, *, content: bool = False
+) -> dict[UUID, tuple[UUID, dict[str, Any], Any]]:
+    """asked id → (current id, activity, its content where asked for); an id that is not there is left out."""
+    columns = presenter.columns + (", s.content" if content else ", NULL")
+    query = _queries.by_ids.replace("{columns}", columns)
+    rows = await (await conn.execute(query, {"ids": list(ids), "tenant_id": tenant_id})).fetchall()
+    return {row[0]: (row[1], presenter.present(row[1:-1]), row[-1]) for row in rows}

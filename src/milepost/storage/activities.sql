@@ -1,0 +1,11 @@
+-- name: by_ids
+-- Activities by public or current id. A moved one is found through its tombstone; a retracted one is not found.
+SELECT w.asked, {columns}
+FROM (
+    SELECT i.asked, coalesce(t.current_id, i.asked) AS id
+    FROM unnest(%(ids)s::uuid[]) AS i (asked)
+    LEFT JOIN milepost.tombstone t ON t.tenant_id = %(tenant_id)s AND t.id = i.asked
+) w
+JOIN milepost.activity s ON s.tenant_id = %(tenant_id)s AND s.id = w.id
+JOIN milepost.actor a ON a.tenant_id = %(tenant_id)s AND a.actor_id = s.actor_id
+LEFT JOIN milepost.groups g ON g.tenant_id = %(tenant_id)s AND g.group_id = s.group_id

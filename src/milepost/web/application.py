@@ -1,0 +1,57 @@
+"""The application, composed: every route, behind one edge, with one way to answer errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Litestar, Request, Response
+from litestar.datastructures import State
+from litestar.routes import HTTPRoute
+from litestar.types import ASGIApp
+
+from milepost.web import activities, actors, admin, feeds, front, groups, health, members, numbers, receipts
+from milepost.web.edge import Edge
+from milepost.web.intake import Intake
+from milepost.web.openapi import CONFIG
+from milepost.web.parameters import refuse_unknown
+from milepost.web.problems import MEDIA_TYPE, problem_of
+from milepost.web.request import ApiRequest
+from milepost.web.services import Services
+
+__all__ = ["build_app"]
+
+RESOURCES = (activities, feeds, numbers, actors, groups, members, receipts, admin, health, front)
+
+
+def build_app(services: Services) -> ASGIApp:
+    """The ASGI application over running services."""
+    app = Litestar(
+        route_handlers=[route for resource in RESOURCES for route in resource.routes],
+        request_class=ApiRequest,
+        exception_handlers={Exception: _answer_error},
+        before_request=_refuse_unknown_parameters,
+        openapi_config=CONFIG,
+        state=State({"services": services}),
+        logging_config=None,
+        debug=False,
+    )
+    for route in app.routes:
+        if isinstance(route, HTTPRoute):
+            for handler, arguments in route.route_handler_map.values():
+                handler.opt["parameters"] = frozenset(one.field_alias for one in arguments.expected_query_params)
+    return Edge(app, Intake(services))
+
+
+async def _refuse_unknown_parameters(request: Request[Any, Any, Any]) -> None:
+    opt = request.route_handler.opt
+    asked = list(request.query_params.multi_items())
+    if opt.get("data_filters"):
+        asked = [(name, value) for name, value in asked if not name.startswith("data.")]
+    refuse_unknown(asked, opt["parameters"])
+
+
+def _answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    problem = problem_of(error)
+    if problem.kind.slug == "not-ready" and isinstance(request, ApiRequest):
+        request.services.models.refresh()
+    return Response(problem.body(), status_code=problem.status, headers=dict(problem.headers), media_type=MEDIA_TYPE.decode())

@@ -1,0 +1,215 @@
+"""Lists of activities: `GET /v1/activities` by filters, and the feeds of a group, an actor and an object."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Annotated, Any
+from uuid import UUID
+
+from litestar import Response, get
+from litestar.params import QueryParameter
+
+from milepost.access.actors import actor_ids
+from milepost.access.groups import group_ids
+from milepost.errors import FieldError, InvalidInput, NotFound
+from milepost.feeds.filters import Filter
+from milepost.feeds.include import INCLUDABLE, include
+from milepost.feeds.read import Page, read_page
+from milepost.web import schemas
+from milepost.web.answers import page
+from milepost.web.openapi import documented
+from milepost.web.parameters import (
+    Cursor,
+    From,
+    IdInPath,
+    Limit,
+    OneActor,
+    OneGroup,
+    OneObject,
+    OneSource,
+    OneStatus,
+    OneVerb,
+    To,
+    moment,
+    object_asked,
+)
+from milepost.web.request import ApiRequest, reads, unescape
+
+__all__ = ["routes"]
+
+FIELDS = tuple(schemas.Activity.__struct_fields__)
+
+Fields = Annotated[
+    str | None,
+    QueryParameter(name="fields", description=f"What to show, comma-separated: {', '.join(FIELDS)}. All, if absent."),
+]
+Include = Annotated[
+    str | None,
+    QueryParameter(
+        name="include", description="What comes along, comma-separated: actor, object, group. An object is all there."
+    ),
+]
+
+
+@get(
+    "/v1/activities",
+    guards=[reads],
+    summary="List activities, newest first",
+    description="All filters given must hold. `data.NAME=value` filters by a data field that the model declares as a filter. "
+    "Where filters have no index of their own, a page may hold fewer items than `limit`, even none: the list goes on "
+    "as long as `next` is not null.",
+    opt=documented("Activities", schemas.ActivityPage, data_filters=True),
+)
+async def list_activities(
+    request: ApiRequest,
+    actor: OneActor = None,
+    verb: OneVerb = None,
+    object: OneObject = None,
+    group: OneGroup = None,
+    source: OneSource = None,
+    status: OneStatus = None,
+    since: From = None,
+    until: To = None,
+    fields: Fields = None,
+    included: Include = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Response[bytes]:
+    wanted = Filter(
+        actor=actor,
+        group=group,
+        object=object_asked(object),
+        verb=verb,
+        source=source,
+        status=status,
+        since=moment("from", since),
+        until=moment("to", until),
+        data=_data(request),
+    )
+    return await _listed(request, wanted, limit=limit, cursor=cursor, fields=fields, included=included)
+
+
+@get(
+    "/v1/groups/{group:str}/feed",
+    guards=[reads],
+    summary="A group's feed",
+    description="What was addressed to the group, as the first or a later one of several. Not of the groups below it.",
+    opt=documented("Feeds", schemas.ActivityPage),
+)
+async def group_feed(
+    request: ApiRequest,
+    group: IdInPath,
+    since: From = None,
+    until: To = None,
+    verb: OneVerb = None,
+    fields: Fields = None,
+    included: Include = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Response[bytes]:
+    wanted = Filter(group=unescape(group), verb=verb, since=moment("from", since), until=moment("to", until))
+    return await _listed(request, wanted, limit=limit, cursor=cursor, fields=fields, included=included, of="group")
+
+
+@get(
+    "/v1/actors/{actor:str}/feed",
+    guards=[reads],
+    summary="An actor's feed",
+    description="What the actor did.",
+    opt=documented("Feeds", schemas.ActivityPage),
+)
+async def actor_feed(
+    request: ApiRequest,
+    actor: IdInPath,
+    since: From = None,
+    until: To = None,
+    verb: OneVerb = None,
+    fields: Fields = None,
+    included: Include = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Response[bytes]:
+    wanted = Filter(actor=unescape(actor), verb=verb, since=moment("from", since), until=moment("to", until))
+    return await _listed(request, wanted, limit=limit, cursor=cursor, fields=fields, included=included, of="actor")
+
+
+@get(
+    "/v1/objects/{kind:str}/{object_id:str}/feed",
+    guards=[reads],
+    summary="An object's feed",
+    description="What was done to the object. An object is known by its activities alone, so one without any has an empty feed.",
+    opt=documented("Feeds", schemas.ActivityPage),
+)
+async def object_feed(
+    request: ApiRequest,
+    kind: IdInPath,
+    object_id: IdInPath,
+    since: From = None,
+    until: To = None,
+    verb: OneVerb = None,
+    fields: Fields = None,
+    included: Include = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Response[bytes]:
+    wanted = Filter(
+        object=(unescape(kind), unescape(object_id)), verb=verb, since=moment("from", since), until=moment("to", until)
+    )
+    return await _listed(request, wanted, limit=limit, cursor=cursor, fields=fields, included=included)
+
+
+async def _listed(
+    request: ApiRequest,
+    filter: Filter,
+    *,
+    limit: int,
+    cursor: str | None,
+    fields: str | None,
+    included: str | None,
+    of: str | None = None,
+) -> Response[bytes]:
+    """of: whose feed it is, which must exist."""
+    shown = _words("fields", fields, FIELDS)
+    wanted = _words("include", included, INCLUDABLE)
+    position = request.position(cursor)
+    served, tenant_id = request.services.models.current, request.user.tenant_id
+    more: dict[str, Any] = {}
+    async with request.services.db.transaction("point", tenant_id=tenant_id, snapshot=True) as conn:
+        found = await read_page(
+            conn,
+            tenant_id,
+            filter,
+            served.model,
+            served.presenter,
+            limit=limit,
+            before=None if position is None else UUID(bytes=position),
+        )
+        if of is not None and not found.items and found.next is None:
+            known = await (group_ids if of == "group" else actor_ids)(conn, tenant_id, [getattr(filter, of)])
+            if not known:
+                raise NotFound(f"There is no {of} {getattr(filter, of)!r}.")
+        if wanted:
+            more["included"] = await include(conn, tenant_id, found.items, wanted)
+    return page(request, _with(found, shown), None if found.next is None else found.next.bytes, **more)
+
+
+def _with(found: Page, shown: Collection[str]) -> list[dict[str, Any]]:
+    if not shown:
+        return found.items
+    return [{name: value for name, value in item.items() if name in shown} for item in found.items]
+
+
+def _words(name: str, text: str | None, allowed: Collection[str]) -> tuple[str, ...]:
+    """A comma-separated list. Raises `InvalidInput` for a word that is not allowed."""
+    words = tuple(word.strip() for word in (text or "").split(",") if word.strip())
+    if wrong := [word for word in words if word not in allowed]:
+        raise InvalidInput(errors=(FieldError(f"/{name}", f"{wrong[0]!r} is not one of {', '.join(allowed)}"),))
+    return words
+
+
+def _data(request: ApiRequest) -> dict[str, str]:
+    """`data.NAME=value`: which names there may be, the model says."""
+    return {name[5:]: value for name, value in request.query_params.items() if name.startswith("data.")}
+
+
+routes = [list_activities, group_feed, actor_feed, object_feed]

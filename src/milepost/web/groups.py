@@ -1,0 +1,77 @@
+"""`/v1/groups`: teams, organisations, studies, classes, whatever kinds the model has; their parents, zones and attributes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from litestar import Response, get, put
+from litestar.params import QueryParameter
+
+from milepost.access.groups import get_group, list_groups
+from milepost.web import schemas
+from milepost.web.answers import page, tagged
+from milepost.web.bodies import decode_object
+from milepost.web.lane import change_access, named
+from milepost.web.openapi import documented
+from milepost.web.parameters import At, Cursor, IdInPath, Limit, OneStatus, Search, moment
+from milepost.web.request import ApiRequest, reads, unescape, writes
+
+__all__ = ["routes"]
+
+Parent = Annotated[str | None, QueryParameter(name="parent", description="Only those directly below this group.")]
+OneKind = Annotated[str | None, QueryParameter(name="kind", description="Only of this kind.")]
+
+
+@put(
+    "/v1/groups/{group:str}",
+    guards=[writes],
+    summary="Declare or change a group",
+    description="Parent and zone hold from `since` on. A change that holds from the past re-attributes what was counted.",
+    opt=documented("Entities", schemas.Group, body=schemas.GroupIn, changes=True),
+)
+async def put_group(request: ApiRequest, group: IdInPath) -> Response[bytes]:
+    body = decode_object(await request.whole_body())
+    return await change_access(request, named("put_group", body, id=unescape(group)))
+
+
+@get("/v1/groups/{group:str}", guards=[reads], summary="One group", opt=documented("Entities", schemas.Group))
+async def read_group(request: ApiRequest, group: IdInPath, at: At = None) -> Response[bytes]:
+    tenant_id, when = request.user.tenant_id, moment("at", at)
+    async with request.services.db.transaction("point", tenant_id=tenant_id) as conn:
+        return tagged(request, await get_group(conn, tenant_id, unescape(group), at=when))
+
+
+@get(
+    "/v1/groups",
+    guards=[reads],
+    summary="List groups",
+    description="In the order of their ids.",
+    opt=documented("Entities", schemas.GroupPage),
+)
+async def search_groups(
+    request: ApiRequest,
+    parent: Parent = None,
+    kind: OneKind = None,
+    status: OneStatus = None,
+    query: Search = None,
+    at: At = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Response[bytes]:
+    tenant_id, after, when = request.user.tenant_id, request.position(cursor) or b"", moment("at", at)
+    async with request.services.db.transaction("point", tenant_id=tenant_id) as conn:
+        found = await list_groups(
+            conn,
+            tenant_id,
+            parent=parent,
+            kind=kind,
+            status=status,
+            query=query,
+            at=when,
+            after=after.decode(),
+            limit=limit + 1,
+        )
+    return page(request, found[:limit], found[limit - 1].id.encode() if len(found) > limit else None)
+
+
+routes = [put_group, read_group, search_groups]

@@ -1,0 +1,93 @@
+"""`/healthz`, `/readyz`, `/metrics`: for those who run it. They need no key, and tell nothing of any tenant."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from litestar import Response, get
+
+from milepost import telemetry
+from milepost.activity import id_from
+from milepost.errors import MilepostError
+from milepost.postgres import Connection, load_queries
+from milepost.storage.partitions import list_partitions
+from milepost.web import schemas
+from milepost.web.answers import answer
+from milepost.web.openapi import documented
+from milepost.web.problems import NotReady
+from milepost.web.request import ApiRequest
+from milepost.web.services import Services
+
+__all__ = ["missing", "routes"]
+
+_queries = load_queries(__package__, "health.sql")
+
+CHECK_S = 3.0
+AHEAD = timedelta(days=1)  # activities may lie so far in the future
+
+
+@get("/healthz", summary="Up", description="This process answers.", opt=documented("Running it"))
+async def healthz() -> Response[bytes]:
+    return answer({"status": "up"}, headers={"cache-control": "no-store"})
+
+
+@get(
+    "/readyz",
+    summary="Able to take and load activities",
+    description="503 where something is missing, which it names: the database, a model, a loader for a lane, a partition.",
+    opt=documented("Running it", schemas.Readiness),
+)
+async def readyz(request: ApiRequest) -> Response[bytes]:
+    found = await missing(request.services)
+    content = {"ready": not found, "missing": [{"check": check, "detail": detail} for check, detail in found]}
+    return answer(content, status=503 if found else 200, headers={"cache-control": "no-store"})
+
+
+@get(
+    "/metrics",
+    summary="Metrics of this process, for Prometheus",
+    opt=documented("Running it"),
+)
+async def metrics(request: ApiRequest) -> Response[bytes]:
+    for pool, sizes in request.services.db.pool_sizes().items():
+        telemetry.gauge("pool_connections", sizes.get("pool_available", 0), pool=pool, state="idle")
+        used = sizes.get("pool_size", 0) - sizes.get("pool_available", 0)
+        telemetry.gauge("pool_connections", used, pool=pool, state="used")
+    return Response(telemetry.render(), media_type=telemetry.CONTENT_TYPE_LATEST, headers={"cache-control": "no-store"})
+
+
+async def missing(services: Services) -> list[tuple[str, str]]:
+    """(check, what is missing), for each thing without which activities cannot be taken and loaded."""
+    found = []
+    try:
+        _ = services.models.current
+    except NotReady as error:
+        found.append(("model", str(error)))
+    try:
+        async with asyncio.timeout(CHECK_S):
+            async with services.db.transaction("point", wait_s=CHECK_S) as conn:
+                found += await _lanes(conn)
+                found += await _partitions(conn, datetime.now(UTC))
+    except (MilepostError, TimeoutError) as error:
+        found.append(("database", str(error) or f"PostgreSQL did not answer within {CHECK_S:g} s."))
+    return found
+
+
+async def _lanes(conn: Connection) -> list[tuple[str, str]]:
+    rows = await (await conn.execute(_queries.lanes)).fetchall()
+    if not rows:
+        return [("lanes", "There are no lanes: run `milepost db migrate`.")]
+    return [("lanes", f"No loader holds lane {lane}.") for lane, held in rows if not held]
+
+
+async def _partitions(conn: Connection, now: datetime) -> list[tuple[str, str]]:
+    partitions = await list_partitions(conn)
+    for moment in (now, now + AHEAD):
+        wanted = id_from(moment)
+        if not any(one.low <= wanted < one.high for one in partitions):
+            return [("partitions", f"There is no partition for {moment:%Y-%m} yet.")]
+    return []
+
+
+routes = [healthz, readyz, metrics]

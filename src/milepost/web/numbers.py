@@ -1,0 +1,148 @@
+"""Numbers that the model declares: rollups, goals, latest tables and pairs, each under the name it has there."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from litestar import Response, get
+from litestar.params import QueryParameter
+
+from milepost.rollups.goals import read_goal
+from milepost.rollups.latest import read_latest
+from milepost.rollups.pairs import read_pairs
+from milepost.rollups.read import Question, read_rollup
+from milepost.web import schemas
+from milepost.web.answers import page, tagged
+from milepost.web.openapi import documented
+from milepost.web.parameters import (
+    Cursor,
+    IdInPath,
+    Limit,
+    OneActor,
+    OneGroup,
+    OneObject,
+    OneSource,
+    OneStatus,
+    OneVerb,
+    local_moment,
+)
+from milepost.web.request import ApiRequest, reads, unescape
+
+__all__ = ["routes"]
+
+Bucket = Annotated[
+    str,
+    QueryParameter(name="bucket", description="hour, day, week, month, all, or a term: what the rollup keeps; days always."),
+]
+FirstBucket = Annotated[
+    str | None,
+    QueryParameter(
+        name="from",
+        description="Buckets that begin at this local date or time, or later. A zone may be written, and is not looked at.",
+    ),
+]
+LastBucket = Annotated[str | None, QueryParameter(name="to", description="Buckets that begin before this local date or time.")]
+
+
+@get(
+    "/v1/rollups/{name:str}",
+    guards=[reads],
+    summary="Rows of a rollup, the newest bucket first",
+    description="Filtered by the rollup's keys; `data.NAME=value` where it is kept by a data field. Buckets are the group's local "
+    "time: a day, week or month by its first date, an hour as 2026-03-01T13:00, a term by its name, `all` as null. 503 while the "
+    "rollup is being filled from history.",
+    opt=documented("Numbers", schemas.RollupPage, data_filters=True),
+)
+async def rollup(
+    request: ApiRequest,
+    name: IdInPath,
+    group: OneGroup = None,
+    actor: OneActor = None,
+    object: OneObject = None,
+    verb: OneVerb = None,
+    source: OneSource = None,
+    status: OneStatus = None,
+    since: FirstBucket = None,
+    until: LastBucket = None,
+    bucket: Bucket = "day",
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Response[bytes]:
+    question = Question(
+        keys=_keys(request, group=group, actor=actor, object=object, verb=verb, source=source, status=status),
+        per=bucket,
+        since=local_moment("from", since),
+        until=local_moment("to", until),
+    )
+    tenant_id, after, model = request.user.tenant_id, request.position(cursor), request.services.models.current.model
+    async with request.services.db.transaction("point", tenant_id=tenant_id, snapshot=True) as conn:
+        found = await read_rollup(conn, tenant_id, model, unescape(name), question, limit=limit, after=after)
+    return page(request, found.items, found.next)
+
+
+@get(
+    "/v1/goals/{name:str}",
+    guards=[reads],
+    summary="How far a goal is",
+    description="Of the group, or of the actor, whichever its rollup is kept by.",
+    opt=documented("Numbers", schemas.Goal),
+)
+async def goal(request: ApiRequest, name: IdInPath, group: OneGroup = None, actor: OneActor = None) -> Response[bytes]:
+    tenant_id, model = request.user.tenant_id, request.services.models.current.model
+    asked, now = _keys(request, group=group, actor=actor), datetime.now(UTC)
+    async with request.services.db.transaction("point", tenant_id=tenant_id, snapshot=True) as conn:
+        return tagged(request, await read_goal(conn, tenant_id, model, unescape(name), asked, now=now))
+
+
+@get(
+    "/v1/latest/{name:str}",
+    guards=[reads],
+    summary="The newest activity of each key",
+    description="Such as each student's newest grade of each assessment.",
+    opt=documented("Numbers", schemas.LatestPage),
+)
+async def latest(
+    request: ApiRequest,
+    name: IdInPath,
+    group: OneGroup = None,
+    actor: OneActor = None,
+    object: OneObject = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Response[bytes]:
+    tenant_id, after, model = request.user.tenant_id, request.position(cursor), request.services.models.current.model
+    asked = _keys(request, group=group, actor=actor, object=object)
+    async with request.services.db.transaction("point", tenant_id=tenant_id, snapshot=True) as conn:
+        found = await read_latest(conn, tenant_id, model, unescape(name), asked, limit=limit, after=after)
+    return page(request, found.items, found.next)
+
+
+@get(
+    "/v1/pairs/{name:str}",
+    guards=[reads],
+    summary="What was opened, and what closed it",
+    description="Of an object, the newest opened first; or of a group, the open ones first, then the latest closed.",
+    opt=documented("Numbers", schemas.PairPage),
+)
+async def pairs(
+    request: ApiRequest,
+    name: IdInPath,
+    object: OneObject = None,
+    group: OneGroup = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Response[bytes]:
+    tenant_id, after, model = request.user.tenant_id, request.position(cursor), request.services.models.current.model
+    async with request.services.db.transaction("point", tenant_id=tenant_id, snapshot=True) as conn:
+        found = await read_pairs(conn, tenant_id, model, unescape(name), object=object, group=group, limit=limit, after=after)
+    return page(request, found.items, found.next)
+
+
+def _keys(request: ApiRequest, **asked: str | None) -> dict[str, str]:
+    """The keys that were asked for, data fields included."""
+    data = {name: value for name, value in request.query_params.items() if name.startswith("data.")}
+    return {name: value for name, value in asked.items() if value is not None} | data
+
+
+routes = [rollup, goal, latest, pairs]

@@ -1,0 +1,113 @@
+"""Parameters that several routes share, and what is done about those that a route does not have.
+
+A parameter that is unknown, given twice or empty is an error that names it: a misspelt filter must not be a filter
+ignored.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from typing import Annotated
+
+from litestar.params import PathParameter, QueryParameter
+
+from milepost.activity import id_from
+from milepost.errors import FieldError, InvalidInput
+from milepost.rollups.keys import object_of
+
+__all__ = [
+    "At",
+    "Cursor",
+    "From",
+    "IdInPath",
+    "Limit",
+    "OneActor",
+    "OneGroup",
+    "OneObject",
+    "OneSource",
+    "OneStatus",
+    "OneVerb",
+    "Search",
+    "To",
+    "local_moment",
+    "moment",
+    "object_asked",
+    "refuse_unknown",
+]
+
+LIMIT_MAX = 500
+
+Limit = Annotated[int, QueryParameter(name="limit", ge=1, le=LIMIT_MAX, description="How many items a page has at most.")]
+Cursor = Annotated[
+    str | None, QueryParameter(name="cursor", description="The `next` of the page before: the list goes on there.")
+]
+From = Annotated[
+    str | None, QueryParameter(name="from", description="From this time on (RFC 3339; a date is its midnight in UTC).")
+]
+To = Annotated[str | None, QueryParameter(name="to", description="Before this time (RFC 3339; a date is its midnight in UTC).")]
+At = Annotated[str | None, QueryParameter(name="at", description="As it was at this time (RFC 3339). Now, if absent.")]
+OneActor = Annotated[str | None, QueryParameter(name="actor", description="Only of this actor.")]
+OneGroup = Annotated[str | None, QueryParameter(name="group", description="Only of this group.")]
+OneObject = Annotated[
+    str | None, QueryParameter(name="object", description="Only of this object: KIND/ID, such as workout/w-55.")
+]
+OneVerb = Annotated[str | None, QueryParameter(name="verb", description="Only of this verb.")]
+OneSource = Annotated[str | None, QueryParameter(name="source", description="Only of this source.")]
+OneStatus = Annotated[str | None, QueryParameter(name="status", description="Only of this status.")]
+Search = Annotated[str | None, QueryParameter(name="q", description="Part of the name or the id, in any case.")]
+# An id may hold any character; a slash in it is written %2F.
+IdInPath = Annotated[str, PathParameter(description="The app's own id. A slash in it is written %2F.")]
+
+
+def refuse_unknown(asked: Iterable[tuple[str, str]], known: Collection[str]) -> None:
+    """asked: parameters in the query. Raises `InvalidInput` for those that are not known, given twice, or empty."""
+    asked = list(asked)
+    faults = []
+    for name, times in Counter(name for name, _ in asked).items():
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            faults.append(FieldError(f"/{name}", f"is not a parameter of this route{hint}"))
+        elif times > 1:
+            faults.append(FieldError(f"/{name}", "is given more than once"))
+    faults += [FieldError(f"/{name}", "is empty") for name, value in asked if name in known and not value]
+    if faults:
+        raise InvalidInput("A parameter is not valid.", errors=tuple(faults))
+
+
+def moment(name: str, text: str | None) -> datetime | None:
+    """A time with a zone; a date is its midnight in UTC. Raises `InvalidInput`."""
+    if text is None:
+        return None
+    try:
+        # A + in a query is a blank once it is unescaped.
+        parsed = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
+        if parsed.tzinfo is None and len(text) == len("2026-03-01"):
+            parsed = parsed.replace(tzinfo=UTC)
+        if parsed.tzinfo is not None:
+            parsed = parsed.astimezone(UTC)
+            id_from(parsed)
+            return parsed
+    except (ValueError, OverflowError):
+        pass
+    detail = f"{text!r} is not an RFC 3339 time with a zone, such as 2026-03-01T07:12:00Z, nor a date"
+    raise InvalidInput(errors=(FieldError(f"/{name}", detail),))
+
+
+def object_asked(text: str | None) -> tuple[str, str] | None:
+    """The kind and id of an object. Raises `InvalidInput`."""
+    return None if text is None else object_of(text)
+
+
+def local_moment(name: str, text: str | None) -> datetime | None:
+    """A wall-clock time, such as a bucket's start: a zone may be written, and is not looked at. Raises `InvalidInput`."""
+    if text is None:
+        return None
+    try:
+        return datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text).replace(tzinfo=None)
+    except ValueError:
+        detail = f"{text!r} is not a local date or time, such as 2026-03-01 or 2026-03-01T13:00"
+        raise InvalidInput(errors=(FieldError(f"/{name}", detail),)) from None

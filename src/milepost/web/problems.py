@@ -1,0 +1,289 @@
+"""Problems: every error as RFC 9457 problem details, in one table.
+
+    {"type": "/problems/invalid-input", "title": "…", "status": 400, "detail": "…", "errors": [{"pointer": "/cursor", "detail": "…"}]}
+
+`GET /problems/{slug}` says what a type means. An error that is not in the table is our own mistake: the answer is a
+500 with an id and nothing of what went wrong inside; the log has both. What exists but is another tenant's is 404,
+like what does not exist.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+import structlog
+from litestar.exceptions import HTTPException, ValidationException
+
+from milepost.errors import (
+    Conflict,
+    DatabaseUnavailable,
+    FieldError,
+    Forbidden,
+    InvalidInput,
+    MilepostError,
+    NotFound,
+    PreconditionFailed,
+    Timeout,
+    TooLarge,
+    Unauthorized,
+)
+from milepost.rollups.filling import BeingFilled
+
+__all__ = [
+    "KINDS",
+    "MEDIA_TYPE",
+    "NotReady",
+    "Overloaded",
+    "Problem",
+    "Unprocessable",
+    "UnsupportedEncoding",
+    "problem_of",
+]
+
+MEDIA_TYPE = b"application/problem+json"
+UNDEFINED_SQLSTATES = frozenset({"42P01", "42703"})  # a table or column that is not there
+
+_log = structlog.get_logger(__name__)
+
+
+class NotReady(MilepostError):
+    """The server cannot do this yet."""
+
+
+class Overloaded(MilepostError):
+    """More is being sent than can be taken now."""
+
+
+class Unprocessable(InvalidInput):
+    """What was sent is well formed, but cannot be so here."""
+
+
+class UnsupportedEncoding(MilepostError):
+    """The body is in a form that is not understood here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    slug: str
+    status: int
+    title: str
+    meaning: str
+    retry_after_s: int | None = None
+
+
+KINDS: dict[str, Kind] = {
+    kind.slug: kind
+    for kind in (
+        Kind(
+            slug="invalid-input",
+            status=400,
+            title="The request is not valid",
+            meaning="The body, a parameter or a header cannot be read as what it should be; `errors` names each by a JSON "
+            "pointer into the body, or by /NAME for a parameter. The same request will fail again.",
+        ),
+        Kind(
+            slug="unprocessable",
+            status=422,
+            title="The request cannot be so",
+            meaning="The body can be read, but something in it is not possible here, such as a kind of group that the model "
+            "does not have; `errors` names each field. Nothing was changed.",
+        ),
+        Kind(
+            slug="unauthorized",
+            status=401,
+            title="The key is missing, wrong or revoked",
+            meaning="Send `Authorization: Bearer KEY`, with a key that `milepost key create` printed and nobody revoked.",
+        ),
+        Kind(
+            slug="forbidden",
+            status=403,
+            title="The key does not allow this",
+            meaning="The key is right, but has not the scope (read, write or admin) that this request needs.",
+        ),
+        Kind(
+            slug="not-found",
+            status=404,
+            title="There is no such thing here",
+            meaning="The route or the thing does not exist, or the key may not know that it does.",
+        ),
+        Kind(
+            slug="method-not-allowed",
+            status=405,
+            title="This cannot be done here",
+            meaning="The route exists, but not for this method; the header Allow lists those it has.",
+        ),
+        Kind(
+            slug="conflict",
+            status=409,
+            title="This contradicts what is there",
+            meaning="The change would break a rule between stored things, such as two activities with one key at one time.",
+        ),
+        Kind(
+            slug="precondition-failed",
+            status=412,
+            title="It has changed since it was read",
+            meaning="If-Match named another version than the current one, which `version` tells. Read it again.",
+        ),
+        Kind(
+            slug="too-large",
+            status=413,
+            title="The request is too large",
+            meaning="A request holds up to 20 MiB after decompression, and up to 10,000 activities. Send several.",
+        ),
+        Kind(
+            slug="unsupported-encoding",
+            status=415,
+            title="The body is in an unknown form",
+            meaning="Content-Encoding may be gzip or zstd, or absent; bodies are JSON, activities also NDJSON.",
+        ),
+        Kind(
+            slug="too-many-requests",
+            status=429,
+            title="Too much at once",
+            meaning="The server holds as many unfinished bytes as it may. Nothing of this request was taken; send it again "
+            "after the time in Retry-After.",
+            retry_after_s=1,
+        ),
+        Kind(
+            slug="internal",
+            status=500,
+            title="The server made a mistake",
+            meaning="Something failed that should not; `id` finds it in the server's log.",
+        ),
+        Kind(
+            slug="not-ready",
+            status=503,
+            title="Not ready yet",
+            meaning="The server lacks something, such as a model; /readyz says what. Ask again after Retry-After.",
+            retry_after_s=2,
+        ),
+        Kind(
+            slug="being-filled",
+            status=503,
+            title="It is being filled",
+            meaning="This was declared a short while ago, and the activities there were before are still being counted. The "
+            "numbers would be wrong until then, so there are none.",
+            retry_after_s=5,
+        ),
+        Kind(
+            slug="unavailable",
+            status=503,
+            title="The database cannot be reached",
+            meaning="Nothing was acknowledged. Activities can be sent again: with a key and a time, or under the same "
+            "Idempotency-Key, they count once.",
+            retry_after_s=1,
+        ),
+        Kind(
+            slug="too-slow",
+            status=503,
+            title="It took too long",
+            meaning="The database did not answer in the time allowed, or no connection came free.",
+            retry_after_s=2,
+        ),
+    )
+}
+
+# The first that fits.
+_SLUGS: tuple[tuple[type[Exception], str], ...] = (
+    (Unprocessable, "unprocessable"),
+    (InvalidInput, "invalid-input"),
+    (Unauthorized, "unauthorized"),
+    (Forbidden, "forbidden"),
+    (NotFound, "not-found"),
+    (Conflict, "conflict"),
+    (PreconditionFailed, "precondition-failed"),
+    (TooLarge, "too-large"),
+    (UnsupportedEncoding, "unsupported-encoding"),
+    (Overloaded, "too-many-requests"),
+    (NotReady, "not-ready"),
+    (BeingFilled, "being-filled"),
+    (DatabaseUnavailable, "unavailable"),
+    (Timeout, "too-slow"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """An answer: status, headers, body."""
+
+    kind: Kind
+    detail: str
+    errors: tuple[FieldError, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def status(self) -> int:
+        return self.kind.status
+
+    def body(self) -> bytes:
+        kind = self.kind
+        shown: dict[str, Any] = {
+            "type": f"/problems/{kind.slug}" if kind.slug in KINDS else "about:blank",
+            "title": kind.title,
+            "status": kind.status,
+            "detail": self.detail,
+        }
+        if self.errors:
+            shown["errors"] = [{"pointer": error.pointer, "detail": error.detail} for error in self.errors]
+        return msgspec.json.encode(shown | dict(self.more))
+
+
+def problem_of(error: Exception) -> Problem:
+    """The problem that answers an error. What is our own mistake is logged here."""
+    if isinstance(error, HTTPException):
+        return _of_http(error)
+    for kind_of_error, slug in _SLUGS:
+        if isinstance(error, kind_of_error):
+            kind = KINDS[slug]
+            headers: dict[str, str] = {}
+            if kind.retry_after_s is not None:
+                headers["retry-after"] = str(kind.retry_after_s)
+            if slug == "unauthorized":
+                headers["www-authenticate"] = 'Bearer realm="milepost"'
+            if slug == "unsupported-encoding":
+                headers["accept-encoding"] = "gzip, zstd, identity"
+            more = {"version": error.facts["version"]} if isinstance(error, PreconditionFailed) else {}
+            errors = error.errors if isinstance(error, InvalidInput) else ()
+            return Problem(kind=kind, detail=str(error), errors=errors, headers=headers, more=more)
+    if isinstance(error, MilepostError) and error.facts.get("sqlstate") in UNDEFINED_SQLSTATES:
+        detail = "The model is being changed just now: ask again."
+        return Problem(kind=KINDS["not-ready"], detail=detail, headers={"retry-after": "1"})
+    identity = secrets.token_hex(6)
+    _log.error("request failed", id=identity, exc_info=error)
+    detail = f"This is not your mistake. The server's log knows more under the id {identity}."
+    return Problem(kind=KINDS["internal"], detail=detail, more={"id": identity})
+
+
+def _of_http(error: HTTPException) -> Problem:
+    """What the framework refuses: unknown routes, methods, parameters of a wrong type."""
+    errors: tuple[FieldError, ...] = ()
+    if isinstance(error, ValidationException) and isinstance(error.extra, list):
+        errors = tuple(
+            FieldError(f"/{one.get('key', '')}", str(one.get("message", "is not valid")))
+            for one in error.extra
+            if isinstance(one, dict)
+        )
+    by_status = {404: "not-found", 405: "method-not-allowed", 400: "invalid-input", 413: "too-large"}
+    slug = by_status.get(error.status_code)
+    if slug is None:
+        phrase = HTTPStatus(error.status_code).phrase
+        kind = Kind(slug="", status=error.status_code, title=phrase, meaning=phrase)
+    else:
+        kind = KINDS[slug]
+    details = {
+        "not-found": "There is no such route; /openapi.json lists those there are.",
+        "method-not-allowed": "This route does not have this method.",
+        "invalid-input": "A parameter is not valid.",
+    }
+    return Problem(
+        kind=kind,
+        detail=details.get(kind.slug, kind.meaning),
+        errors=errors,
+        headers=dict(error.headers or {}),
+    )

@@ -1,0 +1,332 @@
+"""What goes over the wire, for the API's description alone: handlers answer with what the layers below give them.
+
+A test compares these with real answers. In `Activity` and `ActivityIn`, `measures` and `data` are as the deployment's
+model declares them.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from milepost import limits
+
+__all__ = [
+    "Activities",
+    "Activity",
+    "ActivityIn",
+    "ActivityPage",
+    "Actor",
+    "ActorIn",
+    "ActorPage",
+    "DeadLetterPage",
+    "Goal",
+    "Group",
+    "GroupIn",
+    "GroupPage",
+    "KeyPage",
+    "Lanes",
+    "LatestPage",
+    "Member",
+    "MemberIn",
+    "MemberPage",
+    "ModelShown",
+    "PairPage",
+    "Pending",
+    "ProblemShown",
+    "Readiness",
+    "ReceiptShown",
+    "RollupPage",
+    "Taken",
+]
+
+Id = Annotated[str, Meta(min_length=1, max_length=limits.ID_CHARACTERS_MAX)]
+Label = Annotated[str, Meta(max_length=limits.LABEL_CHARACTERS_MAX)]
+Visibility = Literal["public", "group", "private"]
+Next = Annotated[str | None, Meta(description="The `cursor` of the next page; null: there is none.")]
+Number = int | float
+
+
+class ObjectId(Struct):
+    kind: Label
+    id: Id
+
+
+class ActivityIn(Struct):
+    """One thing that happened. `key` and `occurred_at` together make a retry recognisable by itself."""
+
+    actor: Id
+    verb: Annotated[str, Meta(description="One that the model declares.")]
+    key: Id | UnsetType = UNSET
+    occurred_at: Annotated[datetime, Meta(tz=True, description="When it is absent, the server's time.")] | UnsetType = UNSET
+    object: ObjectId | None = None
+    group: Id | None = None
+    groups: Annotated[list[Id], Meta(max_length=limits.GROUPS_PER_ACTIVITY_MAX)] | None = None
+    measures: Annotated[dict[str, Number], Meta(description="Those that the model declares for the verb.")] | None = None
+    data: Annotated[dict[str, Any], Meta(description="Anything; declared fields have their type.")] | None = None
+    content: Annotated[Any, Meta(description="Any JSON, and may be large.")] = None
+    visibility: Visibility = "group"
+    source: Label | None = None
+    status: Label | None = None
+
+
+class Activities(Struct):
+    activities: Annotated[list[ActivityIn], Meta(max_length=limits.ACTIVITIES_PER_REQUEST_MAX)]
+
+
+class RejectedItem(Struct):
+    index: Annotated[int, Meta(description="Which one of those sent, from 0.")]
+    pointer: Annotated[str, Meta(description="A JSON pointer into that activity.")]
+    detail: str
+
+
+class Taken(Struct):
+    """accepted: durable. loaded and duplicates: only where the request waited until they are readable."""
+
+    accepted: int
+    rejected: list[RejectedItem]
+    receipt: Annotated[str | None, Meta(description="null: none was accepted.")]
+    loaded: int | UnsetType = UNSET
+    duplicates: int | UnsetType = UNSET
+    ids: (
+        Annotated[list[str], Meta(description="Of the accepted ones, with Prefer: wait or return=representation.")] | UnsetType
+    ) = UNSET
+
+
+class Pending(Struct):
+    """The change is durable, and not done yet: GET /v1/receipts/{receipt} tells when it is."""
+
+    receipt: str
+
+
+class ReceiptShown(Struct):
+    """What became of a request. `set aside`: it could not be loaded, and lies in the dead letters."""
+
+    receipt: str
+    state: Literal["waiting", "loaded", "set aside"]
+    loaded: int | UnsetType = UNSET
+    duplicates: int | UnsetType = UNSET
+    result: Annotated[dict[str, Any], Meta(description="What a change answered.")] | UnsetType = UNSET
+
+
+class Activity(Struct):
+    id: str
+    version: int
+    occurred_at: datetime
+    received_at: datetime
+    actor: Id
+    verb: str
+    visibility: Visibility
+    object: ObjectId | UnsetType = UNSET
+    group: Id | UnsetType = UNSET
+    groups: list[Id] | UnsetType = UNSET
+    measures: dict[str, Number] | UnsetType = UNSET
+    data: dict[str, Any] | UnsetType = UNSET
+    source: str | UnsetType = UNSET
+    status: str | UnsetType = UNSET
+    key: str | UnsetType = UNSET
+
+
+class Actor(Struct):
+    id: Id
+    kind: str | None
+    name: str | None
+    attributes: dict[str, Any]
+
+
+class ActorIn(Struct):
+    """What is absent stays as it is; null takes it away."""
+
+    kind: str | UnsetType | None = UNSET
+    name: str | UnsetType | None = UNSET
+    attributes: dict[str, Any] | UnsetType | None = UNSET
+
+
+class Group(Struct):
+    id: Id
+    kind: Annotated[str | None, Meta(description="null: seen in an activity, not declared yet.")]
+    name: str | None
+    parent: Id | None
+    time_zone: Annotated[str | None, Meta(description="null: the model's.")]
+    status: str
+    attributes: dict[str, Any]
+    changed_at: datetime
+
+
+class GroupIn(Struct):
+    """What is absent stays as it is; null takes it away."""
+
+    kind: str | UnsetType = UNSET
+    name: str | UnsetType | None = UNSET
+    parent: Id | UnsetType | None = UNSET
+    time_zone: Annotated[str | None, Meta(description="Such as Europe/Berlin.")] | UnsetType = UNSET
+    status: str | UnsetType = UNSET
+    attributes: dict[str, Any] | UnsetType | None = UNSET
+    since: Annotated[str, Meta(description="From when on parent and zone hold: a time, or `always`.")] | UnsetType = UNSET
+
+
+class Member(Struct):
+    group: Id
+    actor: Id
+    role: str
+    permissions: list[str]
+    since: Annotated[datetime | None, Meta(description="null: always.")]
+    until: Annotated[datetime | None, Meta(description="null: until it is changed.")]
+    added_at: datetime
+    added_by: str | None
+
+
+class MemberIn(Struct):
+    role: str
+    permissions: list[str] | UnsetType = UNSET
+    since: Annotated[str, Meta(description="From when on: a time, or `always`. Now, if absent.")] | UnsetType = UNSET
+    added_by: Annotated[str, Meta(description="The key's id, if absent.")] | UnsetType = UNSET
+
+
+class Included(Struct):
+    """What `include` asked for, by id."""
+
+    actors: dict[str, Actor] | UnsetType = UNSET
+    groups: dict[str, Group] | UnsetType = UNSET
+
+
+class ActivityPage(Struct):
+    items: list[Activity]
+    next: Next
+    included: Included | UnsetType = UNSET
+
+
+class ActorPage(Struct):
+    items: list[Actor]
+    next: Next
+
+
+class GroupPage(Struct):
+    items: list[Group]
+    next: Next
+
+
+class MemberPage(Struct):
+    items: list[Member]
+    next: Next
+
+
+class RollupRow(Struct):
+    bucket: Annotated[str | None, Meta(description="Its start in the group's local time; a term by its name; null for `all`.")]
+    keys: dict[str, Any]
+    values: Annotated[dict[str, Number | str | None], Meta(description="By the text of the model, such as sum(distance_m).")]
+
+
+class RollupPage(Struct):
+    items: list[RollupRow]
+    next: Next
+
+
+class LatestRow(Struct):
+    keys: dict[str, Any]
+    id: str
+    occurred_at: datetime
+    values: dict[str, Any]
+
+
+class LatestPage(Struct):
+    items: list[LatestRow]
+    next: Next
+
+
+class PairRow(Struct):
+    object: ObjectId
+    opened_id: str
+    opened_at: datetime
+    closed_id: str | None
+    closed_at: datetime | None
+    seconds: Annotated[float | None, Meta(description="From opened to closed; null: still open.")]
+
+
+class PairPage(Struct):
+    items: list[PairRow]
+    next: Next
+
+
+class Goal(Struct):
+    target: Annotated[Number | None, Meta(description="null: the group has no such attribute.")]
+    value: Number | None
+    percent: Number | None
+    remaining: Number | None
+    projected_at: Annotated[
+        datetime | None, Meta(description="At the pace since the first day that counted; null without a pace, or when reached.")
+    ]
+
+
+class LaneShown(Struct):
+    lane: int
+    batches: Annotated[int, Meta(description="Waiting to be loaded.")]
+    rows: int
+    oldest_age_s: float
+    held: Annotated[bool, Meta(description="Whether a loader serves it.")]
+    holder: str | None
+
+
+class Lanes(Struct):
+    items: list[LaneShown]
+    next: None
+
+
+class KeyShown(Struct):
+    key_id: str
+    name: str
+    scopes: list[str]
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+class KeyPage(Struct):
+    items: list[KeyShown]
+    next: None
+
+
+class DeadLetter(Struct):
+    batch_id: int
+    kind: Literal["activities", "command"]
+    rows: int
+    received_at: datetime
+    failed_at: datetime
+    error: str
+
+
+class DeadLetterPage(Struct):
+    items: list[DeadLetter]
+    next: Next
+
+
+class ModelShown(Struct):
+    version: int
+    name: str
+    toml: str
+
+
+class Missing(Struct):
+    check: str
+    detail: str
+
+
+class Readiness(Struct):
+    ready: bool
+    missing: list[Missing]
+
+
+class FieldProblem(Struct):
+    pointer: Annotated[str, Meta(description="A JSON pointer into the body, or /NAME for a parameter.")]
+    detail: str
+
+
+class ProblemShown(Struct, rename={"kind": "type"}):
+    """RFC 9457 problem details."""
+
+    kind: str
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldProblem] | UnsetType = UNSET

@@ -1,0 +1,96 @@
+"""What a server process is made of, started and stopped in one place.
+
+    services = await Services.start(settings, url)
+    ...
+    await services.stop()
+
+Starting fails with a sentence where the schema does not fit (`SchemaMismatch`) or PostgreSQL is not there
+(`DatabaseUnavailable`), and leaves nothing running. Stopping goes backwards, so that what is under way can be
+finished by what it needs: the loader ends after its transaction and gives its leases back, the queue writes what
+waits, then the pools close.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from milepost.access.keys import Keys
+from milepost.errors import SchemaMismatch
+from milepost.feeds.cursor import Cursors
+from milepost.intake.load import Loader
+from milepost.intake.queue import Queue
+from milepost.intake.receipts import Receipts
+from milepost.jobs.maintenance import Maintenance
+from milepost.postgres import Database, load_queries
+from milepost.schema import require
+from milepost.settings import Settings
+from milepost.web.bodies import Bodies
+from milepost.web.models import Models
+
+__all__ = ["Services"]
+
+_queries = load_queries(__package__, "services.sql")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """All that requests use. `thread`: one worker, for what would keep the event loop too long."""
+
+    settings: Settings
+    db: Database
+    keys: Keys
+    models: Models
+    queue: Queue
+    cursors: Cursors
+    receipts: Receipts
+    bodies: Bodies
+    thread: ThreadPoolExecutor
+    _ends: AsyncExitStack
+
+    @classmethod
+    async def start(cls, settings: Settings, url: str, *, load: bool = True) -> Services:
+        """load: whether this process also loads and does the upkeep; without, another one must."""
+        async with AsyncExitStack() as ends:
+            db = await ends.enter_async_context(await Database.open(url, settings))
+            async with db.transaction("point") as conn:
+                await require(conn)
+                row = await (await conn.execute(_queries.secret)).fetchone()
+            if row is None:
+                raise SchemaMismatch("The database has no deployment row: run `milepost db migrate`.")
+            secret = bytes(row[0])
+            thread = ThreadPoolExecutor(1, thread_name_prefix="milepost-accept")
+            ends.callback(thread.shutdown, cancel_futures=True)
+            models = Models(db)
+            ends.push_async_callback(models.stop)
+            await models.start()
+            queue = Queue(db, settings)
+            ends.push_async_callback(queue.stop)
+            await queue.start()
+            if load:
+                loader = Loader(db, queue, settings, holder=f"{socket.gethostname()}:{os.getpid()}")
+                ends.push_async_callback(loader.stop)
+                await loader.start()
+                maintenance = Maintenance(db, settings)
+                ends.push_async_callback(maintenance.stop)
+                await maintenance.start()
+            return cls(
+                settings=settings,
+                db=db,
+                keys=Keys(db),
+                models=models,
+                queue=queue,
+                cursors=Cursors(secret),
+                receipts=Receipts(secret),
+                bodies=Bodies(),
+                thread=thread,
+                _ends=ends.pop_all(),
+            )
+        raise AssertionError("the block returns or raises")
+
+    async def stop(self) -> None:
+        """Complete when it returns; safe twice."""
+        await self._ends.aclose()

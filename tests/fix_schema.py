@@ -1,0 +1,78 @@
+"""Databases on each PostgreSQL that is installed here: what speaks of the server itself is tested on all of them.
+
+- `any_server`: each server in turn; `empty_url`: a fresh, empty database on it, without the service's role if it is new.
+- `any_url`: a fresh database with milepost's schema; `owner`: a connection as its owner; `any_db`: the service's view of it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from fix_postgres import DISTRIBUTION_BIN, in_own_loop
+from milepost.postgres import Connection, Database, EmbeddedServer
+from milepost.schema import migrate
+from milepost.settings import Settings
+
+TEMPLATE = "each_template"
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session", params=["first found", "distribution"])
+def any_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+    """Each PostgreSQL, one after the other. The first is the run's own server."""
+    if request.param == "first found":
+        yield request.getfixturevalue("server")
+        return
+    if not (DISTRIBUTION_BIN / "initdb").exists():
+        pytest.skip(f"there is no PostgreSQL in {DISTRIBUTION_BIN}")
+    data_dir = tmp_path_factory.mktemp("distribution")
+    with EmbeddedServer.start(data_dir, durable=False, bin_dir=DISTRIBUTION_BIN) as running:
+        yield running
+    shutil.rmtree(data_dir)
+
+
+@pytest.fixture
+def empty_url(any_server: EmbeddedServer) -> Iterator[str]:
+    """A fresh, empty database."""
+    name = f"empty_{next(_numbers)}"
+    yield any_server.ensure_database(name)
+    any_server.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def any_template(any_server: EmbeddedServer) -> str:
+    """The name of the migrated database, which `any_url` copies."""
+    url = any_server.ensure_database(TEMPLATE)
+
+    async def apply() -> None:
+        async with await Database.connect_owner(url) as owner:
+            await migrate(owner)
+
+    in_own_loop(apply)
+    return TEMPLATE
+
+
+@pytest.fixture
+def any_url(any_server: EmbeddedServer, any_template: str) -> Iterator[str]:
+    """A fresh database with milepost's schema."""
+    name = f"any_{next(_numbers)}"
+    yield any_server.clone_database(any_template, name)
+    any_server.drop_database(name)
+
+
+@pytest.fixture
+async def owner(any_url: str) -> AsyncIterator[Connection]:
+    """A connection as the tables' owner."""
+    async with await Database.connect_owner(any_url) as connection:
+        yield connection
+
+
+@pytest.fixture
+async def any_db(any_url: str, settings: Settings) -> AsyncIterator[Database]:
+    """The service's view of a fresh database with milepost's schema."""
+    async with await Database.open(any_url, settings) as database:
+        yield database

@@ -1,0 +1,208 @@
+"""A plain model of the truth: what milepost must show after a history, computed the slow and obvious way.
+
+It keeps activities in a dict and history as the list of what was said; every number is computed from scratch, by going through
+all activities. It shares no code with milepost but the names in the model.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from typing import Any
+from zoneinfo import ZoneInfo
+
+ALWAYS = datetime.min.replace(tzinfo=UTC)
+Identity = tuple[tuple[str, ...], datetime]
+
+
+@dataclass(frozen=True)
+class Activity:
+    public: Identity
+    occurred_at: datetime
+    actor: str
+    verb: str
+    object: tuple[str, str] | None = None
+    groups: tuple[str, ...] = ()
+    measures: dict[str, Fraction] = field(default_factory=dict)
+    device: str | None = None
+    source: str = ""
+    status: str = ""
+    version: int = 1
+    tie: int = 0  # decides the order of activities of one moment: the hash in milepost's id, which it keeps for life
+
+    @property
+    def order(self) -> tuple[datetime, int]:
+        return self.occurred_at, self.tie
+
+
+class Truth:
+    """One tenant. Times are aware; a timeline is the list of (from when, value) in the order in which it was said."""
+
+    def __init__(self, zone: str = "UTC") -> None:
+        self.zone = zone
+        self.activities: dict[Identity, Activity] = {}
+        self.gone: dict[Identity, Identity | None] = {}
+        self.ledger: dict[tuple[str, str], Identity] = {}
+        self.parents: dict[str, list[tuple[datetime, str | None]]] = defaultdict(list)
+        self.zones: dict[str, list[tuple[datetime, str | None]]] = defaultdict(list)
+        self.members: dict[tuple[str, str], list[tuple[datetime, bool]]] = defaultdict(list)
+
+    # ── what happens ──
+
+    def send(self, activity: Activity, *, timeless_key: tuple[str, str] | None = None) -> bool:
+        """False: a duplicate. timeless_key: (source, key), where the client gave a key but no time."""
+        identity = activity.public
+        if timeless_key is not None:
+            identity = self.ledger.setdefault(timeless_key, identity)
+        if identity in self.activities or identity in self.gone:
+            return False
+        self.activities[identity] = replace(activity, public=identity)
+        return True
+
+    def find(self, public: Identity) -> Identity | None:
+        current = self.gone.get(public) or public
+        return current if current in self.activities else None
+
+    def retract(self, public: Identity) -> bool:
+        current = self.find(public)
+        if current is None:
+            return False
+        del self.activities[current]
+        self._follow(current, None)
+        self.gone[current] = None
+        return True
+
+    def correct(self, public: Identity, **changed: Any) -> str:
+        """ "done", "absent", or "conflict" with another activity's identity."""
+        current = self.find(public)
+        if current is None:
+            return "absent"
+        was = self.activities[current]
+        becomes = replace(was, version=was.version + 1, **changed)
+        there = (current[0], becomes.occurred_at)
+        if there != current:
+            if there in self.activities or (there in self.gone and self.gone[there] != current):
+                return "conflict"
+            self.gone.pop(there, None)
+            self._follow(current, there)
+            self.gone[current] = there
+            del self.activities[current]
+        self.activities[there] = becomes
+        return "done"
+
+    def _follow(self, current: Identity, to: Identity | None) -> None:
+        for identity, leads_to in self.gone.items():
+            if leads_to == current:
+                self.gone[identity] = to
+
+    # ── what held when ──
+
+    @staticmethod
+    def at(timeline: list[tuple[datetime, Any]], moment: datetime) -> Any:
+        """The last that was said of a time up to `moment`: each word replaces all that held from its own moment on."""
+        held = [value for since, value in timeline if since <= moment]
+        return held[-1] if held else None
+
+    def reach(self, group: str, moment: datetime) -> list[str]:
+        found = [group]
+        while (parent := self.at(self.parents[found[-1]], moment)) is not None:
+            found.append(parent)
+        return found
+
+    def belongs(self, actor: str, moment: datetime) -> list[str]:
+        return [group for (group, member), timeline in self.members.items() if member == actor and self.at(timeline, moment)]
+
+    def zone_of(self, group: str | None, moment: datetime) -> ZoneInfo:
+        said = self.at(self.zones[group], moment) if group is not None else None
+        return ZoneInfo(said or self.zone)
+
+    # ── what follows ──
+
+    def contributions(
+        self, of: set[str], by: tuple[str, ...], belongs: str
+    ) -> list[tuple[tuple[Any, ...], datetime, Activity]]:
+        """(keys, local time, activity), as one activity counts for each group it reaches, once."""
+        found = []
+        for activity in self.activities.values():
+            if activity.verb not in of or ("object" in by and activity.object is None):
+                continue
+            groups: list[str | None] = [None]
+            if "group" in by:
+                start = self.belongs(activity.actor, activity.occurred_at) if belongs == "membership" else activity.groups
+                groups = list(dict.fromkeys(up for group in start for up in self.reach(group, activity.occurred_at)))
+            for group in groups:
+                local = activity.occurred_at.astimezone(self.zone_of(group, activity.occurred_at)).replace(tzinfo=None)
+                keys: list[Any] = []
+                for key in by:
+                    match key:
+                        case "group":
+                            keys.append(group)
+                        case "actor":
+                            keys.append(activity.actor)
+                        case "object":
+                            keys += list(activity.object or ())
+                        case "data.device":
+                            keys.append(activity.device or "")
+                        case "verb" | "source" | "status":
+                            keys.append(getattr(activity, key))
+                found.append((tuple(keys), local, activity))
+        return found
+
+    def rollup(
+        self, of: set[str], by: tuple[str, ...], per: tuple[str, ...], belongs: str, terms: dict[str, tuple[datetime, datetime]]
+    ) -> dict[tuple[Any, ...], list[Activity]]:
+        """(keys…, per, bucket) → the activities that count there."""
+        rows: dict[tuple[Any, ...], list[Activity]] = defaultdict(list)
+        for keys, local, activity in self.contributions(of, by, belongs):
+            for name, bucket in buckets(local, per, terms):
+                rows[*keys, name, bucket].append(activity)
+        return rows
+
+    def latest(self, of: set[str]) -> dict[tuple[Any, ...], Activity]:
+        """By (group, object kind, object id, actor): the newest; ids sort by time."""
+        found: dict[tuple[Any, ...], Activity] = {}
+        for activity in sorted(self.activities.values(), key=lambda item: item.order):
+            if activity.verb in of and activity.object is not None:
+                for group in activity.groups:
+                    found[group, *activity.object, activity.actor] = activity
+        return found
+
+    def pairs(self, opens: set[str], closes: set[str]) -> list[tuple[tuple[str, str], datetime, datetime | None]]:
+        found = []
+        objects = sorted({activity.object for activity in self.activities.values() if activity.object})
+        for target in objects:
+            opened: datetime | None = None
+            events = [activity for activity in self.activities.values() if activity.object == target]
+            for activity in sorted(events, key=lambda item: item.order):
+                if activity.verb in opens and opened is None:
+                    opened = activity.occurred_at
+                elif activity.verb in closes and opened is not None:
+                    found.append((target, opened, activity.occurred_at))
+                    opened = None
+            if opened is not None:
+                found.append((target, opened, None))
+        return found
+
+
+def buckets(local: datetime, per: tuple[str, ...], terms: dict[str, tuple[datetime, datetime]]) -> list[tuple[str, datetime]]:
+    day = local.replace(hour=0, minute=0, second=0, microsecond=0)
+    found: list[tuple[str, datetime]] = []
+    for name in dict.fromkeys(("day", *per)):
+        match name:
+            case "hour":
+                found.append((name, local.replace(minute=0, second=0, microsecond=0)))
+            case "day":
+                found.append((name, day))
+            case "week":
+                found.append((name, day - timedelta(days=day.weekday())))
+            case "month":
+                found.append((name, day.replace(day=1)))
+            case "all":
+                found.append((name, datetime(1, 1, 1)))
+            case _:
+                first, last = terms[name]
+                if first <= day <= last:
+                    found.append((f"term:{name}", first))
+    return found
