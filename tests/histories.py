@@ -319,15 +319,15 @@ class Player:
             assert await self.lane.open()
         await self.lane.run_once()
 
-    async def crash(self, point: str) -> None:
+    async def crash(self, wanted: str) -> None:
         """The loader dies at a named point; another begins where it left off."""
 
-        def die(reached: str) -> None:
-            if reached == point:
+        def die(point: str) -> None:
+            if point == wanted:
                 raise Crash
 
         reach = faults.reach
-        faults.reach = die  # type: ignore[assignment]
+        faults.reach = die
         try:
             await self.load()
         except Crash:
@@ -335,7 +335,7 @@ class Player:
             await self.lane.conn.close()
             self.lane = None
         finally:
-            faults.reach = reach  # type: ignore[assignment]
+            faults.reach = reach
 
 
 def as_json(item: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -119,15 +120,28 @@ async def test_the_lag_of_each_lane_is_a_metric(db: Database, settings: Settings
     assert b'milepost_lane_waiting{lane="0"} 1.0' in render()
 
 
-async def test_start_runs_at_once_and_stop_waits(
-    db: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A started loop has done a run when it is stopped; stopping twice, or unstarted, is fine."""
+async def test_start_runs_at_once_and_stop_waits(db: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped in a step, it finishes that step and begins no other; stopping twice, or unstarted, is fine."""
+    begun, may_end, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def slow(*_: object, **__: object) -> list[str]:
+        begun.set()
+        await may_end.wait()
+        ended.set()
+        return []
+
+    async def never(*_: object) -> None:
+        raise AssertionError("begun after stop")
+
+    monkeypatch.setattr(maintenance, "ahead", slow)
+    monkeypatch.setattr(maintenance, "rotate", never)
     service = Maintenance(db, settings)
     await service.stop()
     await service.start()
+    await begun.wait()
+    stopping = asyncio.create_task(service.stop())
+    await asyncio.sleep(0)
+    may_end.set()
+    await stopping
+    assert ended.is_set()
     await service.stop()
-    await service.stop()
-    async with owner_of(db) as owner:
-        # The loop looked at its stop signal between jobs; the first one was done.
-        assert await value(owner, "SELECT count(*) FROM pg_inherits WHERE inhparent = 'milepost.activity'::regclass") > 0

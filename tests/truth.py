@@ -170,7 +170,7 @@ class Truth:
         return found
 
     def pairs(self, opens: set[str], closes: set[str]) -> list[tuple[tuple[str, str], datetime, datetime | None]]:
-        found = []
+        found: list[tuple[tuple[str, str], datetime, datetime | None]] = []
         objects = sorted({activity.object for activity in self.activities.values() if activity.object})
         for target in objects:
             opened: datetime | None = None

@@ -37,6 +37,7 @@ SPORTS = (
     ("walk", "Hike", 12.0, 14.0, 35.0),
     ("train", "Rowing", 6.0, 4.8, 0.0),
 )
+METRES_A_WORKOUT = 12_500.0  # on average, with those that do not count
 HOURS = (6.7, 12.4, 18.3)
 NOTES = ("river loop", "with the dog", "legs like lead", "new shoes", "rain all the way", "personal best", "easy one", "hills")
 SOURCES = ("strava", "garmin", "polar", "manual")
@@ -71,6 +72,7 @@ class Fitness(Sample):
 
     def commands(self) -> Iterator[Command]:
         dice = self.dice("teams")
+        likely_m = self.size / self.team_count * METRES_A_WORKOUT
         for name, title, zone in LEAGUES:
             yield {"do": "put_group", "id": f"league-{name}", "kind": "league", "name": title, "time_zone": zone}
         for team in range(self.team_count):
@@ -82,7 +84,7 @@ class Fitness(Sample):
                 "name": f"{PLACES[team % 10]} {ANIMALS[(team * 7 + team // 10) % 10]}",
                 "parent": f"league-{league[0]}",
                 "time_zone": league[2],
-                "attributes": {"goal_m": dice.randrange(8, 17) * 1_000_000, "motto": dice.choice(MOTTOS)},
+                "attributes": {"goal_m": int(likely_m * dice.uniform(0.8, 1.6)) // 1_000 * 1_000, "motto": dice.choice(MOTTOS)},
             }
         captains: set[int] = set()
         for member in self.members:

@@ -50,7 +50,7 @@ def octets(value: bytes) -> bytes:
     return _length(len(value)) + value
 
 
-def jsonb(raw: bytes | memoryview) -> bytes:
+def jsonb(raw: bytes) -> bytes:
     return b"%b\x01%b" % (_length(len(raw) + 1), raw)
 
 

@@ -10,10 +10,12 @@ Fails as a whole, with InvalidInput or TooLarge, only where the body is not a li
 from __future__ import annotations
 
 import difflib
+import functools
+import operator
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -73,7 +75,7 @@ class Acceptor:
         self.model = model
         self.version = version
         structs = tuple(_verb_struct(verb) for verb in model.verbs.values())
-        activity = Union[(_NoVerb, *structs)]
+        activity: Any = functools.reduce(operator.or_, structs, _NoVerb)
         self._one = msgspec.json.Decoder(activity)
         body = msgspec.defstruct(
             "Body",

@@ -68,7 +68,7 @@ class Runner:
         self.tenant = {"tenant_id": tenant_id}
         self.compiled = compiled
         self.acceptor = acceptor
-        self.presenter = Presenter(compiled.model, compiled.columns)
+        self.presenter = Presenter(compiled.columns)
         self._used = False
 
     async def run(self, commands: Sequence[Command], received_at: datetime) -> list[Answer]:

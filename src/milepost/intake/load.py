@@ -35,6 +35,7 @@ from milepost.intake.derive import derive, fill
 from milepost.intake.lane import LaneReader, LaneSettings, LeaseLost
 from milepost.intake.queue import Queue, dead_letter
 from milepost.postgres import Connection, Database, load_queries, translated
+from milepost.schema.compile import CompiledModel
 from milepost.schema.models import CurrentModel, current_model
 from milepost.settings import Settings
 from milepost.storage.partitions import ensure_partitions
@@ -342,7 +343,10 @@ class Lane:
         """Fold one chunk of history into each rollup, latest or pairs table that is not complete. True: there is more."""
         with translated():
             rows = await (await self.conn.execute(_queries.fillings, {"lane": self.lane})).fetchall()
+        columns_first = {tenant_id for tenant_id, name, _ in rows if name.startswith("column ")}
         for tenant_id, name, filled_to in rows:
+            if tenant_id in columns_first and not name.startswith("column "):
+                continue  # it may count by that column
             try:
                 await self._fill_chunk(tenant_id, name, filled_to)
             except ModelChanged:
@@ -353,15 +357,20 @@ class Lane:
     async def _fill_chunk(self, tenant_id: int, name: str, low: UUID) -> None:
         compiled, conn, tenant = self._compiled(), self.conn, {"tenant_id": tenant_id}
         part = next((part for part in compiled.derived() if part.table == f"milepost.{name}"), None)
+        column = compiled.activity.take_over.get(name.removeprefix("column "))
         async with self._transaction(tenant_id):
-            if part is None:  # of a model that came and went
+            if part is None and column is None:  # of a model that came and went
                 await conn.execute(_queries.filled, {**tenant, "name": name})
                 return
             found = await conn.execute(_queries.next_chunk, {**tenant, "low": low, "rows": CHUNK_ROWS})
             row = await found.fetchone()
             high = row[0] if row else LARGEST_ID
-            await conn.execute(compiled.activity.refill, {**tenant, "low": low, "high": high})
-            await fill(conn, part, tenant_id)
+            span = {**tenant, "low": low, "high": high}
+            if column is not None:
+                await conn.execute(column, span)
+            elif part is not None:
+                await conn.execute(compiled.activity.refill, span)
+                await fill(conn, part, tenant_id)
             faults.reach("fill.folded")
             if row:
                 await conn.execute(_queries.filled_to, {**tenant, "name": name, "high": high})
@@ -371,7 +380,7 @@ class Lane:
 
     # ── the model ──
 
-    def _compiled(self) -> Any:
+    def _compiled(self) -> CompiledModel:
         assert self._current is not None
         return self._current.compiled
 

@@ -79,9 +79,9 @@ class Maintenance:
 
     async def stop(self) -> None:
         """A step that is under way is finished; no other is begun."""
-        self._stopping.set()
         task, self._task = self._task, None
         if task is not None:
+            self._stopping.set()
             await task
 
     async def run_once(self) -> MaintenanceRun:
@@ -94,6 +94,8 @@ class Maintenance:
             try:
                 async with advisory_lock(owner, LOCK, timeout_s=0):
                     for job, step in self._jobs.items():
+                        if self._stopping.is_set():
+                            break
                         await self._measured(job, step, owner, done, failed)
             except Timeout:
                 return MaintenanceRun(done=done, failed=tuple(failed), alone=False)

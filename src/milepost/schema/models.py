@@ -17,6 +17,7 @@ from milepost.errors import Conflict, NotFound
 from milepost.model import Model, ModelChange, diff_models, model_fingerprint, parse_model
 from milepost.postgres import Connection, load_queries
 from milepost.schema.compile import (
+    ActivityColumn,
     CompiledLatest,
     CompiledModel,
     CompiledPair,
@@ -50,11 +51,11 @@ class Applied:
     dropped: tuple[str, ...]
 
 
-async def model_columns(conn: Connection) -> dict[str, str]:
-    """name → type of every m_ and d_ column of the activity table, those of older models too."""
+async def model_columns(conn: Connection) -> dict[str, ActivityColumn]:
+    """Every m_ and d_ column of the activity table, those of older models too."""
     rows = await (await conn.execute(_queries.columns)).fetchall()
-    text: dict[str, str] = {"text": 'text COLLATE "C"', "timestamp with time zone": "timestamptz"}
-    return {name: text.get(type_, type_) for name, type_ in rows}
+    ours = {"text": 'text COLLATE "C"', "timestamp with time zone": "timestamptz"}
+    return {name: ActivityColumn(type=ours.get(type_) or type_, declared=declared) for name, type_, declared in rows}
 
 
 async def current_model(conn: Connection) -> CurrentModel:
@@ -90,6 +91,7 @@ async def apply_model(owner: Connection, toml: str) -> Applied:
                 problems=change.refusals,
             )
         columns = await model_columns(owner)
+        _refuse_other_types(columns, column_types(model))
         compiled = compile_model(model, columns=columns)
         await owner.execute(_queries.patience)
         removed = _named(change, "removed")
@@ -107,6 +109,8 @@ async def apply_model(owner: Connection, toml: str) -> Applied:
                 for statement in guard(table):
                     await owner.execute(statement)
             filling.append(part.table.removeprefix("milepost."))
+        # Activities that carried a field before it was declared get its column filled before anything is counted by it.
+        filling += [f"column {name}" for name in compiled.activity.take_over if name not in columns]
         if version:
             await owner.execute(_queries.fill, {"names": filling})
         await owner.execute(_queries.insert, {"version": version + 1, "toml": toml, "fingerprint": model_fingerprint(model)})
@@ -118,6 +122,17 @@ async def apply_model(owner: Connection, toml: str) -> Applied:
 def _tables(part: CompiledRollup | CompiledLatest | CompiledPair) -> list[str]:
     """A derived thing's table and those beside it, from its own DDL."""
     return [statement.split()[2] for statement in part.ddl if statement.startswith("CREATE TABLE ")]
+
+
+def _refuse_other_types(columns: dict[str, ActivityColumn], wanted: dict[str, ActivityColumn]) -> None:
+    """A name that once was a column stays what it was, also where no current verb declares it."""
+    for name, column in wanted.items():
+        stored = columns.get(name)
+        if stored is not None and stored.declared != column.declared:
+            what = f"{'measures' if name.startswith('m_') else 'data'}.{name[2:]}"
+            raise Conflict(
+                f"{what} was stored as {stored.declared} by an earlier model and cannot become {column.declared}: give it another name."
+            )
 
 
 def _named(change: ModelChange, what: Literal["added", "removed"]) -> frozenset[str]:

@@ -3,8 +3,8 @@
 SELECT version, toml FROM milepost.model_version ORDER BY version DESC LIMIT 1
 
 -- name: columns
--- The columns that models have added to the activity table: m_* and d_*, with their types.
-SELECT a.attname, format_type(a.atttypid, a.atttypmod)
+-- The columns that models have added to the activity table: m_* and d_*, with their types and what was declared.
+SELECT a.attname, format_type(a.atttypid, a.atttypmod), coalesce(col_description(a.attrelid, a.attnum), '')
 FROM pg_attribute a
 WHERE a.attrelid = 'milepost.activity'::regclass AND a.attnum > 0 AND NOT a.attisdropped
   AND (a.attname LIKE 'm\_%%' OR a.attname LIKE 'd\_%%')

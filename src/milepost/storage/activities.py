@@ -13,8 +13,8 @@ from typing import Any, LiteralString
 from uuid import UUID
 
 from milepost.activity import AUDIENCES
-from milepost.model import Model
 from milepost.postgres import Connection, load_queries
+from milepost.schema.compile import ActivityColumn
 
 __all__ = ["Presenter", "by_ids", "rfc3339"]
 
@@ -43,13 +43,10 @@ _PLAIN = (
 
 
 class Presenter:
-    """Selects and presents activities of one model."""
+    """Selects and presents activities. columns: every column that a model ever added (`CompiledModel.columns`)."""
 
-    def __init__(self, model: Model, columns: Mapping[str, str]) -> None:
-        measures = model.measures()
-        self.measures = tuple(
-            (name[2:], measures[name[2:]].scale if name[2:] in measures else 0) for name in columns if name.startswith("m_")
-        )
+    def __init__(self, columns: Mapping[str, ActivityColumn]) -> None:
+        self.measures = tuple((name[2:], column.scale) for name, column in columns.items() if name.startswith("m_"))
         self.columns: LiteralString = ", ".join((*_PLAIN, *(f"s.m_{name}" for name, _ in self.measures)))
 
     def present(self, row: Sequence[Any]) -> dict[str, Any]:

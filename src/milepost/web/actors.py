@@ -43,10 +43,10 @@ async def read_actor(request: ApiRequest, actor: IdInPath) -> Response[bytes]:
     description="In the order of their ids.",
     opt=documented("Entities", schemas.ActorPage),
 )
-async def search_actors(request: ApiRequest, query: Search = None, limit: Limit = 50, cursor: Cursor = None) -> Response[bytes]:
+async def search_actors(request: ApiRequest, part: Search = None, limit: Limit = 50, cursor: Cursor = None) -> Response[bytes]:
     tenant_id, after = request.user.tenant_id, request.position(cursor) or b""
     async with request.services.db.transaction("point", tenant_id=tenant_id) as conn:
-        found = await list_actors(conn, tenant_id, query=query, after=after.decode(), limit=limit + 1)
+        found = await list_actors(conn, tenant_id, query=part, after=after.decode(), limit=limit + 1)
     return page(request, found[:limit], found[limit - 1].id.encode() if len(found) > limit else None)
 
 

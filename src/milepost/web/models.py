@@ -92,7 +92,7 @@ class Models:
             toml=found.toml,
             model=found.model,
             compiled=found.compiled,
-            presenter=Presenter(found.model, found.compiled.columns),
+            presenter=Presenter(found.compiled.columns),
             acceptor=Acceptor(found.model, found.version),
             acceptor_of_thread=Acceptor(found.model, found.version),
         )

@@ -9,7 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from milepost.model import Model
-from milepost.schema.compile._activity import STAGE_COLUMNS, CompiledActivity, column_types, compile_activity
+from milepost.schema.compile._activity import (
+    STAGE_COLUMNS,
+    ActivityColumn,
+    CompiledActivity,
+    column_types,
+    compile_activity,
+)
 from milepost.schema.compile._columns import key_columns, reading_of
 from milepost.schema.compile._fold import Check, CompiledRollup, compile_rollup
 from milepost.schema.compile._latest import CompiledLatest, compile_latest, value_column
@@ -17,6 +23,7 @@ from milepost.schema.compile._pairs import CompiledPair, compile_pair
 
 __all__ = [
     "STAGE_COLUMNS",
+    "ActivityColumn",
     "Check",
     "CompiledActivity",
     "CompiledLatest",
@@ -35,7 +42,7 @@ __all__ = [
 @dataclass(frozen=True, kw_only=True)
 class CompiledModel:
     model: Model
-    columns: dict[str, str]  # every m_ and d_ column of the activity table, and its type
+    columns: dict[str, ActivityColumn]  # every m_ and d_ column of the activity table, older models' too
     activity: CompiledActivity
     rollups: tuple[CompiledRollup, ...]
     latest: tuple[CompiledLatest, ...]
@@ -52,7 +59,7 @@ class CompiledModel:
         yield from self.pairs
 
 
-def compile_model(model: Model, *, columns: dict[str, str] | None = None) -> CompiledModel:
+def compile_model(model: Model, *, columns: dict[str, ActivityColumn] | None = None) -> CompiledModel:
     """columns: what the activity table has beyond the model's own, from earlier models."""
     types = column_types(model)
     every = dict(sorted(((columns or {}) | types).items()))
@@ -61,7 +68,7 @@ def compile_model(model: Model, *, columns: dict[str, str] | None = None) -> Com
         columns=every,
         activity=compile_activity(model, every),
         rollups=tuple(compile_rollup(model, rollup) for rollup in model.rollups.values()),
-        latest=tuple(compile_latest(model, latest, types) for latest in model.latest.values()),
+        latest=tuple(compile_latest(latest, types) for latest in model.latest.values()),
         pairs=tuple(compile_pair(pair) for pair in model.pairs.values()),
     )
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from milepost.model import Model
 
-__all__ = ["DELTA_COLUMNS", "STAGE_COLUMNS", "CompiledActivity", "column_types", "compile_activity"]
+__all__ = ["DELTA_COLUMNS", "STAGE_COLUMNS", "ActivityColumn", "CompiledActivity", "column_types", "compile_activity"]
 
 # The stage's columns in the order of the copied rows; the model's own follow, sorted by name.
 STAGE_COLUMNS = (
@@ -56,6 +56,30 @@ _FIELD_TYPES = {
 }
 
 
+# What a value in `data` must look like to become the value of a column that is declared later: the field was not checked then.
+# A time is not taken over: PostgreSQL 15 cannot try a cast.
+_TAKEN_OVER = {
+    "text": "CASE WHEN jsonb_typeof(data->{name}) = 'string' AND length(data->>{name}) <= 256 THEN data->>{name} END",
+    "integer": "CASE WHEN data->>{name} ~ '^-?[0-9]{{1,15}}$' AND jsonb_typeof(data->{name}) = 'number'"
+    " THEN (data->>{name})::bigint END",
+    "decimal": "CASE WHEN data->>{name} ~ '^-?[0-9]{{1,9}}([.][0-9]{{1,30}})?$' AND jsonb_typeof(data->{name}) = 'number'"
+    " THEN round((data->>{name})::numeric * 10 ^ {scale})::bigint END",
+    "boolean": "CASE WHEN jsonb_typeof(data->{name}) = 'boolean' THEN (data->>{name})::boolean END",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActivityColumn:
+    """A column m_NAME or d_NAME. declared: as the model wrote its type; kept as the column's comment in the database."""
+
+    type: str
+    declared: str
+
+    @property
+    def scale(self) -> int:
+        return int(self.declared[8:-1]) if self.declared.startswith("decimal(") else 0
+
+
 @dataclass(frozen=True, kw_only=True)
 class CompiledActivity:
     ddl: tuple[str, ...]  # on the activity table; may run again
@@ -66,21 +90,35 @@ class CompiledActivity:
     take_back: str  # activities with the ids `old_ids` → delta, sign -1
     reattribute: str  # activities from `low` on of `groups`, what is below them, and `actors` → delta, sign -1
     refill: str  # activities from `low` on, below `high` → delta, sign +1
+    take_over: dict[str, str]  # by column: fills it from `data`, for activities from `low` on, below `high`
 
 
-def column_types(model: Model) -> dict[str, str]:
-    """The m_ and d_ columns that the model asks of the activity table."""
-    types = {f"m_{name}": "bigint" for name in sorted(model.measures())}
-    declared = model.fields()
-    types |= {f"d_{name}": _FIELD_TYPES[declared[name].type] for name in model.column_fields()}
+def column_types(model: Model) -> dict[str, ActivityColumn]:
+    """The m_ and d_ columns that the model asks of the activity table, in the order of a batch's rows."""
+    types = {
+        f"m_{name}": ActivityColumn(type="bigint", declared=_declared("decimal" if measure.scale else "integer", measure.scale))
+        for name, measure in sorted(model.measures().items())
+    }
+    fields = model.fields()
+    types |= {
+        f"d_{name}": ActivityColumn(
+            type=_FIELD_TYPES[fields[name].type], declared=_declared(fields[name].type, fields[name].scale)
+        )
+        for name in model.column_fields()
+    }
     return types
 
 
-def compile_activity(model: Model, columns: dict[str, str]) -> CompiledActivity:
+def _declared(type_: str, scale: int) -> str:
+    return f"decimal({scale})" if type_ == "decimal" else type_
+
+
+def compile_activity(model: Model, columns: dict[str, ActivityColumn]) -> CompiledActivity:
     """columns: every m_ and d_ column the activity table has, those of older models included."""
     own = column_types(model)
     filters = [name for name, declared in model.fields().items() if declared.filter]
-    ddl = [f"ALTER TABLE milepost.activity ADD COLUMN IF NOT EXISTS {name} {type_}" for name, type_ in own.items()]
+    ddl = [f"ALTER TABLE milepost.activity ADD COLUMN IF NOT EXISTS {name} {column.type}" for name, column in own.items()]
+    ddl += [f"COMMENT ON COLUMN milepost.activity.{name} IS '{column.declared}'" for name, column in own.items()]
     for name in model.filters:
         where = "" if name == "verb" else f" WHERE {name} <> ''"
         ddl.append(f"CREATE INDEX IF NOT EXISTS activity_{name} ON milepost.activity (tenant_id, {name}, id){where}")
@@ -90,8 +128,9 @@ def compile_activity(model: Model, columns: dict[str, str]) -> CompiledActivity:
     ]
 
     extra = tuple(columns)
-    stage = ", ".join(f"{name} {type_}" for name, type_ in (*STAGE_COLUMNS, *columns.items()))
-    delta = ", ".join(f"{name} {type_}" for name, type_ in (*DELTA_COLUMNS, *columns.items()))
+    typed = tuple((name, column.type) for name, column in columns.items())
+    stage = ", ".join(f"{name} {type_}" for name, type_ in (*STAGE_COLUMNS, *typed))
+    delta = ", ".join(f"{name} {type_}" for name, type_ in (*DELTA_COLUMNS, *typed))
     delta_names = ", ".join((*(name for name, _ in DELTA_COLUMNS), *extra))
     plain = ("occurred_at", "received_at", "audience", "verb", "object_kind", "object_id", "source", "status", "key")
     names = ("id", *plain, "data", "content", *extra)
@@ -147,7 +186,16 @@ INSERT INTO delta (sign, {delta_names})
 SELECT -1, {delta_names} FROM ids JOIN milepost.activity USING (id) WHERE tenant_id = %(tenant_id)s"""
     refill = f"""INSERT INTO delta (sign, {delta_names})
 SELECT 1, {delta_names} FROM milepost.activity WHERE tenant_id = %(tenant_id)s AND id >= %(low)s AND id < %(high)s"""
+    take_over = {}
+    for name, declared in model.fields().items():
+        if f"d_{name}" in own and declared.type in _TAKEN_OVER:
+            value = _TAKEN_OVER[declared.type].format(name=f"'{name}'", scale=declared.scale)
+            take_over[f"d_{name}"] = (
+                f"UPDATE milepost.activity SET d_{name} = {value} WHERE tenant_id = %(tenant_id)s"
+                f" AND id >= %(low)s AND id < %(high)s AND d_{name} IS NULL AND {value} IS NOT NULL"
+            )
     return CompiledActivity(
+        take_over=take_over,
         reattribute=reattribute,
         refill=refill,
         ddl=tuple(ddl),

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from milepost.model import Latest, Model
+from milepost.model import Latest
+from milepost.schema.compile._activity import ActivityColumn
 from milepost.schema.compile._contributions import literal
 from milepost.schema.compile._fold import ACTIVITIES, Check
 
@@ -39,8 +40,8 @@ def value_column(value: str) -> str:
     return f"d_{value[5:]}" if value.startswith("data.") else f"m_{value}"
 
 
-def compile_latest(model: Model, latest: Latest, types: dict[str, str]) -> CompiledLatest:
-    """types: the SQL type of each m_ and d_ column."""
+def compile_latest(latest: Latest, types: dict[str, ActivityColumn]) -> CompiledLatest:
+    """types: of each m_ and d_ column."""
     table = f"milepost.latest_{latest.name}"
     typed = tuple(column for key in latest.by for column in _KEYS[key])
     keys = tuple(name for name, _ in typed)
@@ -63,7 +64,7 @@ def compile_latest(model: Model, latest: Latest, types: dict[str, str]) -> Compi
         )
 
     columns = "".join(f"    {name} {type_} NOT NULL,\n" for name, type_ in typed)
-    kept = "".join(f"    {name} {types[name]},\n" for name in values)
+    kept = "".join(f"    {name} {types[name].type},\n" for name in values)
     sets = ", ".join(f"{name} = excluded.{name}" for name in ("id", "occurred_at", *values))
     dirty = f"dirty_latest_{latest.name}"
     upsert = (

@@ -1,0 +1,45 @@
+"""Choosing and running a scenario."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from milepost.bench import intake, reads
+from milepost.bench._report import Report
+from milepost.errors import InvalidInput
+from milepost.settings import Settings
+
+__all__ = ["SCENARIOS", "command"]
+
+SCENARIOS: dict[str, Callable[[Settings, Path], Coroutine[Any, Any, Report]]] = {"intake": intake.measure, "reads": reads.measure}
+
+
+def command(name: str, settings: Settings, *, as_json: bool) -> int:
+    """Run the scenario on an embedded server of its own. → 0, or 1 where a figure misses its target."""
+    if name not in SCENARIOS:
+        near = difflib.get_close_matches(name, SCENARIOS, n=1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise InvalidInput(f"There is no scenario {name!r}; there are {', '.join(SCENARIOS)}.{hint}")
+    with TemporaryDirectory(prefix="milepost-bench-") as folder:
+        report = asyncio.run(SCENARIOS[name](settings, Path(folder)))
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(report.as_json()).decode() + "\n")
+    else:
+        table = Table(title=f"milepost bench {name}", title_justify="left")
+        for column in ("figure", "value", "unit", "target", "met"):
+            table.add_column(column, justify="right" if column == "value" else "left")
+        for figure in report.as_json()["figures"]:
+            met = {True: "yes", False: "NO", None: ""}[figure["met"]]
+            table.add_row(figure["name"], f"{figure['value']:,}", figure["unit"], figure["target"] or "", met)
+        Console().print(table)
+    return 0 if report.met else 1

@@ -1,0 +1,248 @@
+"""Intake: HTTP batches of 100 until they are loaded and folded, beside a bare binary COPY of the same rows into the same table.
+
+Rounds go A B A B. B: a real `milepost serve` on 1 lane, then on 2, fed by 4 connections; the time runs until the last activity is
+loaded and in both rollups. A: the rows of that round, exported from the table in the order in which they came, and copied for
+another tenant in transactions of `batch_rows_max` rows, over as many connections as there were lanes. Then receipts are timed at 80 % of
+the best rate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import socket
+import statistics
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import msgspec
+
+from milepost.bench._ground import Ground, cpu_seconds, ground, say
+from milepost.bench._http import Outcome, request_bytes, send
+from milepost.bench._report import Figure, Report, percentile
+from milepost.errors import MilepostError
+from milepost.intake.queue import backlog
+from milepost.postgres import Database, load_queries
+from milepost.settings import Settings
+
+__all__ = ["measure"]
+
+_queries = load_queries(__package__, "ground.sql")
+
+ACTORS, GROUPS = 100_000, 4_000
+ROWS_BEFORE = 2_000_000
+ROWS_ROUND = 300_000
+BATCH = 100
+CONNECTIONS = 4
+ROUNDS = 3
+PACED_S = 20
+
+
+async def measure(settings: Settings, folder: Path) -> Report:
+    chosen = {
+        "rows_before": ROWS_BEFORE,
+        "rows_a_round": ROWS_ROUND,
+        "rounds": ROUNDS,
+        "batch": BATCH,
+        "connections": CONNECTIONS,
+        "actors": ACTORS,
+        "groups": GROUPS,
+        "rollups": 2,
+        "batch_rows_max": settings.batch_rows_max,
+    }
+    report = Report(scenario="intake", settings=chosen)
+    async with ground(
+        settings, folder, tenants=2, rows=ROWS_BEFORE // 2, actors=ACTORS, groups=GROUPS, days=30
+    ) as made:
+        rates: dict[tuple[str, int], list[float]] = {}
+        cpu: dict[str, list[float]] = {"server": [], "postgres": []}
+        rng = random.Random(8)
+        async with _serving(made) as (port, pid):
+            for round_number in range(ROUNDS):
+                for lanes in (1, 2):
+                    before = cpu_seconds(pid), cpu_seconds(made.server.pid)
+                    since, rate = await _intake(made, port, lanes, rng)
+                    cpu["server"].append((cpu_seconds(pid) - before[0]) / ROWS_ROUND * 1e6)
+                    cpu["postgres"].append((cpu_seconds(made.server.pid) - before[1]) / ROWS_ROUND * 1e6)
+                    copied = await _copy(made, lanes, since)
+                    rates.setdefault(("intake", lanes), []).append(rate)
+                    rates.setdefault(("copy", lanes), []).append(copied)
+                    say(f"round {round_number + 1}, {lanes} lanes: intake {rate:,.0f} rows/s, copy {copied:,.0f} rows/s")
+            peak = max(statistics.median(rates["intake", lanes]) for lanes in (1, 2))
+            paced = await _paced(made, port, peak * 0.8, rng)
+        for lanes in (1, 2):
+            suffix = "" if lanes == 2 else "_1_lane"
+            ratios = [one / other for one, other in zip(rates["intake", lanes], rates["copy", lanes], strict=True)]
+            report.figures += [
+                Figure(name=f"copy_rows_s{suffix}", value=statistics.median(rates["copy", lanes]), unit="rows/s"),
+                Figure(name=f"intake_rows_s{suffix}", value=statistics.median(rates["intake", lanes]), unit="rows/s"),
+                Figure(
+                    name=f"ratio_to_copy{suffix}",
+                    value=statistics.median(ratios),
+                    unit="ratio",
+                    at_least=0.5 if lanes == 2 else None,
+                ),
+            ]
+        report.figures += [
+            Figure(name="receipt_p50_ms", value=percentile(paced.latencies, 0.5) * 1000, unit="ms"),
+            Figure(name="receipt_p99_ms", value=percentile(paced.latencies, 0.99) * 1000, unit="ms", at_most=50),
+            Figure(name="paced_rows_s", value=len(paced.latencies) * BATCH / paced.seconds, unit="rows/s"),
+            Figure(name="server_cpu_us_a_row", value=statistics.median(cpu["server"]), unit="us"),
+            Figure(name="postgres_cpu_us_a_row", value=statistics.median(cpu["postgres"]), unit="us"),
+        ]
+    return report
+
+
+def bodies(count: int, rng: random.Random) -> list[bytes]:
+    """Requests' bodies of BATCH activities of the last hour, by Zipf-like actors in teams."""
+    now, made = datetime.now(UTC), []
+    for _ in range(count // BATCH):
+        activities = []
+        for _ in range(BATCH):
+            stamp = f"{rng.getrandbits(64):x}"
+            ride = rng.random() < 1 / 3
+            activities.append(
+                {
+                    "key": stamp,
+                    "occurred_at": (now - timedelta(seconds=3600 * rng.random())).isoformat(),
+                    "actor": f"user-{int(ACTORS * rng.random() ** 3)}",
+                    "verb": "ride" if ride else "run",
+                    "object": {"kind": "workout", "id": f"w-{stamp}"},
+                    "group": f"team-{int(GROUPS * rng.random() ** 2)}",
+                    "measures": {"distance_m": rng.randrange(1000, 210_000) / 10}
+                    | ({} if ride else {"duration_s": rng.randrange(300, 6300)}),
+                    "data": {"note": "river loop", "device": "fenix"},
+                    "visibility": "group",
+                    "source": "strava",
+                    "status": "ok",
+                }
+            )
+        made.append(msgspec.json.encode({"activities": activities}))
+    return made
+
+
+@asynccontextmanager
+async def _serving(made: Ground) -> AsyncIterator[tuple[int, int]]:
+    """A real server process. → its port and process id."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = (made.settings.data_dir / "serve.log").open("wb")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "milepost", "serve", "--port", str(port), "--database-url", made.url),
+        *("--data-dir", str(made.settings.data_dir), "--log-level", "warning"),
+        stdout=log,
+        stderr=log,
+    )
+    try:
+        for _ in range(300):
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                if process.returncode is not None:
+                    break
+                await asyncio.sleep(0.1)
+            else:
+                writer.close()
+                break
+        if process.returncode is not None:
+            raise MilepostError("The server did not start:\n" + (made.settings.data_dir / "serve.log").read_text()[-2000:])
+        yield port, process.pid
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGINT)
+            await process.wait()
+        log.close()
+
+
+async def _intake(made: Ground, port: int, lanes: int, rng: random.Random) -> tuple[datetime, float]:
+    streams = _streams(made, lanes, bodies(ROWS_ROUND, rng))
+    await made.owner.execute(_queries.checkpoint)
+    since, began = datetime.now(UTC), perf_counter()
+    _require_all_taken(await send(port, streams))
+    await _until_loaded(made.db)
+    seconds = perf_counter() - began
+    values = {"tenants": made.tenants, "since": since}
+    row = await (await made.owner.execute(_queries.loaded, values)).fetchone()
+    if row is None or row[0] != ROWS_ROUND:
+        raise MilepostError(f"{row[0] if row else 0} of {ROWS_ROUND} activities were loaded.")
+    return since, ROWS_ROUND / seconds
+
+
+def _streams(made: Ground, lanes: int, every: list[bytes]) -> list[list[bytes]]:
+    streams: list[list[bytes]] = [[] for _ in range(CONNECTIONS)]
+    for number, body in enumerate(every):
+        stream = number % CONNECTIONS
+        streams[stream].append(request_bytes("/v1/activities", made.keys[stream % lanes], body))
+    return streams
+
+
+def _require_all_taken(outcome: Outcome) -> None:
+    if set(outcome.statuses) != {202}:
+        raise MilepostError(f"Not every request was accepted: {outcome.statuses}")
+
+
+async def _until_loaded(db: Database) -> None:
+    while True:
+        async with db.transaction("point") as conn:
+            if not any(lane.batches for lane in await backlog(conn)):
+                return
+        await asyncio.sleep(0.01)
+
+
+async def _copy(made: Ground, lanes: int, since: datetime) -> float:
+    """The rows of the round once more, bare. → rows a second."""
+    row = await (
+        await made.owner.execute(
+            b"SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute"
+            b" WHERE attrelid = 'milepost.activity'::regclass AND attnum > 1 AND NOT attisdropped"
+        )
+    ).fetchone()
+    columns = row[0] if row else ""
+    share, size = ROWS_ROUND // lanes, made.settings.batch_rows_max
+    loads: list[list[bytes]] = []
+    for number in range(lanes):
+        own = []
+        for offset in range(0, share, size):
+            query = _queries.export.format(
+                tenant=1000 + number, columns=columns, source=made.tenants[number], since=since.isoformat(),
+                offset=offset, limit=min(size, share - offset),
+            )  # fmt: skip
+            async with made.owner.cursor() as cursor, cursor.copy(query) as copy:
+                own.append(b"".join([bytes(part) async for part in copy]))
+        loads.append(own)
+    await made.owner.execute(_queries.checkpoint)
+    connections = [await Database.connect_owner(made.url) for _ in range(lanes)]
+    statement = _queries.copy_in.format(columns=columns)
+    try:
+        began = perf_counter()
+        await asyncio.gather(*(_copy_in(conn, statement, own) for conn, own in zip(connections, loads, strict=True)))
+        seconds = perf_counter() - began
+    finally:
+        for conn in connections:
+            await conn.close()
+    await made.owner.execute(_queries.remove_copied, {"tenants": [1000 + number for number in range(lanes)]})
+    await made.owner.execute(_queries.settle)
+    return share * lanes / seconds
+
+
+async def _copy_in(conn: Any, statement: str, loads: Sequence[bytes]) -> None:
+    for load in loads:
+        async with conn.transaction(), conn.cursor() as cursor, cursor.copy(statement) as copy:
+            await copy.write(load)
+
+
+async def _paced(made: Ground, port: int, rows_s: float, rng: random.Random) -> Outcome:
+    """Receipts at a steady rate, on both lanes."""
+    streams = _streams(made, 2, bodies(int(rows_s * PACED_S) // BATCH * BATCH, rng))
+    await made.owner.execute(_queries.checkpoint)
+    outcome = await send(port, streams, per_second=rows_s / BATCH)
+    _require_all_taken(outcome)
+    await _until_loaded(made.db)
+    return outcome
