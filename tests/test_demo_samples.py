@@ -10,7 +10,7 @@ from random import Random
 import msgspec
 import pytest
 
-from milepost.access.changes import parse_command
+from milepost.access._commands import parse_command
 from milepost.demo import SYSTEMS, model_text
 from milepost.demo.sample import Sample
 from milepost.demo.systems import sample_of

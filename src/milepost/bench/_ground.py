@@ -77,9 +77,9 @@ async def ground(
         url = server.ensure_database("bench")
         own = Settings(data_dir=folder, lanes=tenants, database_url=url)
         owner = await Database.connect_owner(url)
+        await migrate(owner, tenants)
+        await apply_model(owner, MODEL)
         async with owner, await Database.open(url, own) as db:
-            await migrate(owner, tenants)
-            await apply_model(owner, MODEL)
             made = Ground(server=server, url=url, settings=own, db=db, owner=owner, tenants=[], keys=[])
             for number in range(tenants):
                 tenant = await create_tenant(owner, f"tenant-{number}", tenants)

@@ -13,7 +13,7 @@ SELECT %(tenant_id)s, 'league-' || n, 'league' FROM generate_series(0, %(groups)
 -- name: reach
 -- Each team counts for itself and for its league.
 INSERT INTO milepost.group_reach (tenant_id, group_id, since, until, ancestor_id, time_zone)
-SELECT tenant_id, group_id, '-infinity', 'infinity', group_id, '' FROM milepost.groups WHERE tenant_id = %(tenant_id)s
+SELECT tenant_id, group_id, '-infinity'::timestamptz, 'infinity'::timestamptz, group_id, '' FROM milepost.groups WHERE tenant_id = %(tenant_id)s
 UNION ALL
 SELECT t.tenant_id, t.group_id, '-infinity', 'infinity', l.group_id, ''
 FROM milepost.groups t
@@ -25,7 +25,7 @@ WHERE t.tenant_id = %(tenant_id)s AND t.kind = 'team'
 -- A history, in the order of time. power(random(), 3) makes a few actors do much and most do little.
 INSERT INTO milepost.activity (tenant_id, id, occurred_at, received_at, actor_id, group_id, audience, verb, object_kind,
     object_id, source, status, key, data, m_distance_m, m_duration_s)
-SELECT %(tenant_id)s, overlay(milepost.id_from(at)::text PLACING substr(md5(n::text || %(tenant_id)s), 1, 17) FROM 20)::uuid,
+SELECT %(tenant_id)s, (substr(milepost.id_from(at)::text, 1, 19) || '8' || substr(md5(n::text), 1, 3) || '-' || substr(md5(n::text), 4, 12))::uuid,
     at, at, a.low + floor(power(random(), 3) * %(actors)s)::bigint, g.low + floor(power(random(), 2) * %(groups)s)::bigint, 1,
     CASE WHEN n %% 3 = 0 THEN 'ride' ELSE 'run' END, 'workout', 'h' || n, 'strava', 'ok', 'h' || n,
     '{"note": "river loop", "device": "fenix"}', (1000 + 20000 * random())::bigint, (300 + 6000 * random())::bigint

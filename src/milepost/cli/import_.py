@@ -138,14 +138,14 @@ def _shown(file: Path) -> Iterator[Watch]:
 
 
 class _Rate:
-    """Rows a second of this run; what an earlier run had read does not count."""
+    """Rows a second since the first activities: neither what an earlier run had read nor the entities before count."""
 
     def __init__(self) -> None:
         self.began = monotonic()
         self.first: int | None = None
 
     def of(self, counts: Counts) -> float:
-        if self.first is None:
+        if self.first is None or counts.read == self.first:
             self.began, self.first = monotonic(), counts.read
         return (counts.read - self.first) / max(monotonic() - self.began, 0.001)
 

@@ -112,7 +112,7 @@ def _statements(part: object) -> Iterator[tuple[str, str]]:
                     yield f"{name}: {item.what}", item.sql
                 case str() if " " in item:  # what has no blank is a table's or a column's name
                     yield name, item
-                    if item.startswith("CREATE TABLE "):
+                    if item.split()[:2] == ["CREATE", "TABLE"]:
                         for step, statement in enumerate(guard(item.split()[2]), start=1):
                             yield f"{name}, its guard {step}", statement
 

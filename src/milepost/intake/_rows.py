@@ -50,6 +50,12 @@ def octets(value: bytes) -> bytes:
     return _length(len(value)) + value
 
 
+def text(value: str) -> bytes:
+    """A text that does not repeat; the others go through a TextCache."""
+    raw = value.encode()
+    return _length(len(raw)) + raw
+
+
 def jsonb(raw: bytes) -> bytes:
     return b"%b\x01%b" % (_length(len(raw) + 1), raw)
 

@@ -23,10 +23,14 @@ from milepost import limits
 from milepost.activity import HASH_MASK, YEAR_ONE, activity_id, audience_of, key_hash, microseconds, random_hash
 from milepost.errors import FieldError, InvalidInput, TooLarge
 from milepost.intake import _rows
-from milepost.model import Field, Model, Verb
+from milepost.model import Field, Measure, Model, Verb
 from milepost.schema.compile import STAGE_COLUMNS, column_types
 
 __all__ = ["Accepted", "Acceptor", "Rejected"]
+
+_EARLIEST_US = microseconds(limits.AGE_MIN)
+_FUTURE_US = int(limits.FUTURE_MAX.total_seconds()) * 1_000_000
+_AUDIENCES = {name: _rows.int2(number) for name, number in audience_of.items()}
 
 _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.ID_CHARACTERS_MAX)]
 _Label = Annotated[str, msgspec.Meta(max_length=limits.LABEL_CHARACTERS_MAX)]
@@ -64,6 +68,15 @@ class Encoded:
     columns: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Batch:
+    """ledger: some row has a key but no time of the client's."""
+
+    rows: bytes
+    ids: list[int]
+    ledger: bool
+
+
 class _NoVerb(msgspec.Struct, tag_field="verb", tag="\0"):
     """Makes the union a union even for a model of one verb, so that `verb` is always required."""
 
@@ -74,8 +87,8 @@ class Acceptor:
     def __init__(self, model: Model, version: int) -> None:
         self.model = model
         self.version = version
-        structs = tuple(_verb_struct(verb) for verb in model.verbs.values())
-        activity: Any = functools.reduce(operator.or_, structs, _NoVerb)
+        structs = {name: _verb_struct(verb) for name, verb in model.verbs.items()}
+        activity: Any = functools.reduce(operator.or_, structs.values(), _NoVerb)
         self._one = msgspec.json.Decoder(activity)
         body = msgspec.defstruct(
             "Body",
@@ -87,7 +100,7 @@ class Acceptor:
         types = column_types(model)
         self.columns = ", ".join((*(name for name, _ in STAGE_COLUMNS), *types))
         self._column_count = len(STAGE_COLUMNS) + len(types)
-        self._verbs = {verb.name: _VerbRows(verb, model, tuple(types)) for verb in model.verbs.values()}
+        self._verbs = {structs[name]: _VerbRows(verb, model, tuple(types)) for name, verb in model.verbs.items()}
         self._texts = _rows.TextCache()
 
     def accept(self, tenant_id: int, body: bytes, now: datetime, *, ndjson: bool = False) -> Accepted:
@@ -112,104 +125,100 @@ class Acceptor:
         """A corrected activity, which keeps its identity `hash62` and when it was first received. Raises InvalidInput."""
         rejected: list[Rejected] = []
         found = self._item(body, 0, rejected)
-        batch: list[bytes] = []
-        ids: list[int] = []
-        if found is not None:
-            self._encode(tenant_id, found, 0, now, received_at, batch, ids, rejected, hash62)
+        batch = self._encode(tenant_id, [found], now, rejected, received_at=received_at, hash62=hash62)
         if rejected:
             raise InvalidInput(
                 "The activity would not be valid.",
                 errors=tuple(FieldError(item.pointer, item.detail) for item in rejected),
             )
-        return Encoded(row=b"".join(batch), id=ids[0], columns=self.columns)
+        return Encoded(row=batch.rows, id=batch.ids[0], columns=self.columns)
 
     def _batch(self, tenant_id: int, items: list[Any], now: datetime, rejected: list[Rejected]) -> Accepted:
-        rows: list[bytes] = []
-        ids: list[int] = []
-        ledger = False
-        for index, item in enumerate(items):
-            if item is not None:
-                ledger |= self._encode(tenant_id, item, index, now, now, rows, ids, rejected, None)
-        payload = b""
+        batch = self._encode(tenant_id, items, now, rejected, received_at=now)
+        ids, payload = batch.ids, b""
         if ids:
-            header = _rows.Header(columns=self.columns, low=f"{min(ids):032x}", high=f"{max(ids):032x}", ledger=ledger)
-            payload = _rows.seal_payload(header, b"".join(rows))
+            header = _rows.Header(columns=self.columns, low=f"{min(ids):032x}", high=f"{max(ids):032x}", ledger=batch.ledger)
+            payload = _rows.seal_payload(header, batch.rows)
         rejected.sort(key=lambda item: item.index)
         return Accepted(rows=len(ids), rejected=tuple(rejected), payload=payload, ids=tuple(ids), model_version=self.version)
 
     def _encode(
         self,
         tenant_id: int,
-        item: Any,
-        index: int,
+        items: list[Any],
         now: datetime,
-        received_at: datetime,
-        rows: list[bytes],
-        ids: list[int],
         rejected: list[Rejected],
-        hash62: int | None,
-    ) -> bool:
-        """Append the item's row and id, or its rejection. True: it needs the ledger."""
-        texts = self._texts
-        verb = self._verbs[item.__struct_config__.tag]
-        try:
-            tail = verb.tail(item)
-        except InvalidInput as error:
-            rejected.extend(Rejected(index, field.pointer, field.detail) for field in error.errors)
-            return False
-        moment = item.occurred_at
-        ledger = False
-        if moment is None:
-            moment = now
-            ledger = item.key is not None
-        elif moment - now > limits.FUTURE_MAX:
-            detail = "more than 24 hours in the future"
-            rejected.append(Rejected(index, "/occurred_at", detail))
-            return False
-        if moment < limits.AGE_MIN:
-            rejected.append(Rejected(index, "/occurred_at", "before the year 2"))
-            return False
-        since = moment - YEAR_ONE
-        us = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
-        hashed = _rows.NULL
-        if hash62 is not None:
-            ledger = False
-        elif item.key is None:
-            hash62 = random_hash()
-        else:
-            digest = key_hash(tenant_id, item.source or "", item.key)
-            hash62 = int.from_bytes(digest[:8], "big") & HASH_MASK
-            if ledger:
-                hashed = _rows.octets(digest)
-        groups = item.groups
-        if groups:
-            groups = list(dict.fromkeys([item.group, *groups] if item.group else groups))
-        first = groups[0] if groups else item.group
-        identity = activity_id(us, hash62)
-        null = _rows.NULL
-        target = item.object
-        rows.append(
-            b"".join(
-                (
-                    _rows.pack_head(self._column_count, 16, identity.to_bytes(16, "big")),
-                    hashed,
-                    _rows.pack_times(8, us - _rows.POSTGRES_EPOCH_US, 8, microseconds(received_at) - _rows.POSTGRES_EPOCH_US),
-                    texts[item.actor],
-                    texts[first] if first else null,
-                    _rows.text_array(groups[1:]) if groups and len(groups) > 1 else null,
-                    _rows.int2(audience_of[item.visibility]),
-                    verb.name,
-                    texts[target.kind] if target else null,
-                    texts[target.id] if target else null,
-                    texts[item.source or ""],
-                    texts[item.status or ""],
-                    texts[item.key] if item.key is not None else null,
-                    tail,
-                )
+        *,
+        received_at: datetime,
+        hash62: int | None = None,
+    ) -> _Batch:
+        """Every item that is right as a stage row; the others' mistakes go to `rejected`. None stands for one that is there already.
+
+        hash62: the identity of a corrected activity. This loop is what an activity costs in Python: names are bound once, parts
+        are joined once.
+        """
+        texts, verbs, null, count = self._texts, self._verbs, _rows.NULL, self._column_count
+        pack_head, pack_time = _rows.pack_head, _rows.int8
+        received = _rows.timestamp(microseconds(received_at))
+        now_us = microseconds(now)
+        earliest, latest = _EARLIEST_US, now_us + _FUTURE_US
+        parts: list[bytes] = []
+        ids: list[int] = []
+        any_ledger = False
+        for index, item in enumerate(items):
+            if item is None:
+                continue
+            verb = verbs[type(item)]
+            try:
+                tail = verb.tail(item)
+            except InvalidInput as error:
+                rejected.extend(Rejected(index, field.pointer, field.detail) for field in error.errors)
+                continue
+            key, source, moment = item.key, item.source or "", item.occurred_at
+            if moment is None:
+                us = now_us
+            else:
+                since = moment - YEAR_ONE
+                us = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+                if us > latest:
+                    rejected.append(Rejected(index, "/occurred_at", "more than 24 hours in the future"))
+                    continue
+                if us < earliest:
+                    rejected.append(Rejected(index, "/occurred_at", "before the year 2"))
+                    continue
+            hashed = null
+            if hash62 is not None:
+                identity = activity_id(us, hash62)
+            elif key is None:
+                identity = activity_id(us, random_hash())
+            else:
+                digest = key_hash(tenant_id, source, key)
+                identity = activity_id(us, int.from_bytes(digest[:8], "big") & HASH_MASK)
+                if moment is None:
+                    any_ledger, hashed = True, _rows.octets(digest)
+            first, more, target = item.group, null, item.object
+            if item.groups:
+                first, *others = dict.fromkeys([first, *item.groups] if first else item.groups)
+                more = _rows.text_array(others) if others else null
+            parts += (
+                pack_head(count, 16, identity.to_bytes(16, "big")),
+                hashed,
+                pack_time(us - _rows.POSTGRES_EPOCH_US),
+                received,
+                texts[item.actor],
+                texts[first] if first else null,
+                more,
+                _AUDIENCES[item.visibility],
+                verb.name,
+                texts[target.kind] if target else null,
+                _rows.text(target.id) if target else null,
+                texts[source],
+                texts[item.status or ""],
+                null if key is None else _rows.text(key),
+                tail,
             )
-        )
-        ids.append(identity)
-        return ledger
+            ids.append(identity)
+        return _Batch(rows=b"".join(parts), ids=ids, ledger=any_ledger)
 
     def _each(self, body: bytes, ndjson: bool, rejected: list[Rejected]) -> list[Any]:
         """Decode one by one, so that a mistake costs its own activity alone. None stands for a rejected one."""
@@ -251,7 +260,7 @@ class Acceptor:
 
     def _unknown_verb(self, detail: str) -> str:
         verb = detail.removeprefix("Invalid value ").strip("'")
-        near = difflib.get_close_matches(verb, self._verbs, n=1)
+        near = difflib.get_close_matches(verb, self.model.verbs, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         return f"{verb!r} is not a verb of the model{hint}"
 
@@ -298,6 +307,7 @@ def _verb_struct(verb: Verb) -> type[msgspec.Struct]:
         tag_field="verb",
         tag=verb.name,
         forbid_unknown_fields=True,
+        gc=False,  # trees cannot be cyclic: the collector need not walk thousands of them
     )
 
 
@@ -307,43 +317,47 @@ class _VerbRows:
     def __init__(self, verb: Verb, model: Model, columns: tuple[str, ...]) -> None:
         self.name = _rows.octets(verb.name.encode())
         self.object = verb.object
-        self.measures = {
-            f"m_{measure.name}": (measure.name, 10**measure.scale, measure.scale == 0) for measure in verb.measures.values()
-        }
-        wanted = set(model.column_fields())
-        self.fields = {f"d_{name}": declared for name, declared in verb.data.items() if name in wanted}
-        self.columns = columns
+        measures = {f"m_{name}": measure for name, measure in verb.measures.items()}
+        fields = {f"d_{name}": declared for name, declared in verb.data.items()}
+        # One step a column, in their order; columns of other verbs are NULL, and neighbours among them one step.
+        self.steps: list[bytes | Measure | Field] = []
+        for column in columns:
+            step = measures.get(column) or fields.get(column) or _rows.NULL
+            if isinstance(step, bytes) and self.steps and isinstance(self.steps[-1], bytes):
+                self.steps[-1] += step
+            else:
+                self.steps.append(step)
         self.decoder = msgspec.json.Decoder(_data_struct(verb)) if verb.data else None
 
     def tail(self, item: Any) -> bytes:
-        null = _rows.NULL
         if self.object is not None and item.object is not None and item.object.kind != self.object:
             _refuse("/object/kind", f"this verb is done to a {self.object}, not to a {item.object.kind}")
-        data = bytes(item.data)
+        data, content = bytes(item.data), bytes(item.content)
+        declared = None
         if data == b"null":
-            parts, declared = [null], None
+            parts = [_rows.NULL]
         else:
             if data[:1] != b"{":
                 _refuse("/data", "expected an object")
-            parts, declared = [_rows.jsonb(data)], self._declared(item.data)
-        content = bytes(item.content)
-        parts.append(null if content == b"null" else _rows.jsonb(content))
+            parts = [_rows.jsonb(data)]
+            declared = self._declared(item.data)
+        parts.append(_rows.NULL if content == b"null" else _rows.jsonb(content))
         measures = item.measures
-        for column in self.columns:
-            if column in self.measures:
-                name, factor, whole = self.measures[column]
-                value = getattr(measures, name) if measures is not None else None
-                if value is None:
-                    parts.append(null)
-                elif whole and not value.is_integer():
-                    _refuse(f"/measures/{name}", f"expected an integer, got {value}")
-                else:
-                    parts.append(_rows.int8(round(value * factor)))
-            elif declared is not None and column in self.fields:
-                field = self.fields[column]
-                parts.append(_field_value(field, getattr(declared, field.name)))
+        for step in self.steps:
+            if isinstance(step, bytes):
+                parts.append(step)
+            elif isinstance(step, Field):
+                parts.append(_field_value(step, None if declared is None else getattr(declared, step.name)))
             else:
-                parts.append(null)
+                value = None if measures is None else getattr(measures, step.name)
+                if value is None:
+                    parts.append(_rows.NULL)
+                elif step.scale:
+                    parts.append(_rows.int8(round(value * 10**step.scale)))
+                elif value.is_integer():
+                    parts.append(_rows.int8(int(value)))
+                else:
+                    _refuse(f"/measures/{step.name}", f"expected an integer, got {value}")
         return b"".join(parts)
 
     def _declared(self, raw: msgspec.Raw) -> Any | None:
@@ -398,6 +412,7 @@ def _refuse(pointer: str, detail: str) -> None:
 # ── what PostgreSQL cannot store ──
 
 _DIGITS = bytes.maketrans(b"123456789E", b"000000000e")
+_RUN = 400  # digits: PostgreSQL's numeric takes some thousands, no honest number has as many
 
 
 def _suspicious(body: bytes) -> bool:
@@ -405,10 +420,16 @@ def _suspicious(body: bytes) -> bool:
 
     A few scans at memory speed; what they find is then looked at properly.
     """
-    if b"\\u0000" in body or b"\\ud" in body or b"\\uD" in body:
+    if b"\\u" in body and (b"\\u0000" in body or b"\\ud" in body or b"\\uD" in body):
         return True
     plain = body.translate(_DIGITS)
-    return b"e000" in plain or b"e+000" in plain or b"0" * 400 in plain
+    if b"e000" in plain or b"e+000" in plain:
+        return True
+    # A run of _RUN digits covers every place that is a multiple of half its length, and the half run after it.
+    half = _RUN // 2
+    return any(
+        plain[at : at + half] == b"0" * half for at in range(0, len(plain), half) if plain[at] == 48
+    )
 
 
 def _check_storable(value: Any, pointer: str) -> None:

@@ -23,7 +23,7 @@ from milepost.activity import HASH_MASK, SMALLEST_ID, id_from
 from milepost.errors import Conflict, FieldError, InvalidInput, MilepostError, NotFound, PreconditionFailed
 from milepost.intake import _rows
 from milepost.intake.accept import Acceptor
-from milepost.intake.derive import clear_dirty, derive, fold_groups, note_groups_dirty, repair_groups
+from milepost.intake.derive import clear_dirty, derive, fold_groups, repair_groups
 from milepost.postgres import Connection, load_queries
 from milepost.schema.compile import CompiledModel
 from milepost.storage.activities import Presenter, by_ids
@@ -93,7 +93,7 @@ class Runner:
     async def _fresh(self) -> None:
         """Empty the temp tables, which else empty themselves at commit."""
         if self._used:
-            for query in (_queries.empty_delta, _queries.empty_stage, _queries.empty_moved):
+            for query in (_queries.empty_delta, _queries.empty_stage, _queries.empty_moved, _queries.empty_actors, _queries.empty_groups):
                 await self.conn.execute(query)
             await clear_dirty(self.conn, self.compiled)
         self._used = True
@@ -115,12 +115,11 @@ class Runner:
             row = await (await self.conn.execute(_queries.delta_count)).fetchone()
             moved = row[0] if row else 0
         if moved:
-            await fold_groups(self.conn, self.compiled, self.tenant_id)
-            await note_groups_dirty(self.conn, self.compiled, self.tenant_id)
+            await fold_groups(self.conn, self.compiled, self.tenant_id, taken_back=True)
         answer = await changes.apply(self.conn, self.tenant_id, command, change, now=received_at, model=model)
         if moved:
             await self.conn.execute(_queries.flip)
-            await fold_groups(self.conn, self.compiled, self.tenant_id)
+            await fold_groups(self.conn, self.compiled, self.tenant_id, taken_back=False)
             await repair_groups(self.conn, self.compiled, self.tenant_id)
         return {"status": 200, "body": answer, "reattributed": moved}
 

@@ -370,7 +370,7 @@ class Lane:
                 await conn.execute(column, span)
             elif part is not None:
                 await conn.execute(compiled.activity.refill, span)
-                await fill(conn, part, tenant_id)
+                await fill(conn, compiled, part, tenant_id)
             faults.reach("fill.folded")
             if row:
                 await conn.execute(_queries.filled_to, {**tenant, "name": name, "high": high})

@@ -22,28 +22,41 @@ SELECT DISTINCT %(tenant_id)s, key_hash, id FROM stage WHERE key_hash IS NOT NUL
 ON CONFLICT (tenant_id, key_hash) DO NOTHING
 
 -- name: intern_actors
--- Actors not seen before. OFFSET 0 keeps the test a look-up by index: a join would read the whole table of a large tenant.
-INSERT INTO milepost.actor (tenant_id, external_id)
-SELECT %(tenant_id)s, s.actor FROM (SELECT DISTINCT actor FROM stage) s
-WHERE NOT EXISTS (SELECT FROM milepost.actor a WHERE a.tenant_id = %(tenant_id)s AND a.external_id = s.actor OFFSET 0)
-ORDER BY s.actor
-ON CONFLICT (tenant_id, external_id) DO NOTHING
+-- The numbers of the stage's actors, each looked up once; those not seen before get theirs here. The scalar sub-select keeps it a
+-- look-up by index: a join would read the whole table of a large tenant. Only this lane's loader adds names of this tenant.
+WITH found AS MATERIALIZED (
+    SELECT s.actor AS name, (
+        SELECT a.actor_id FROM milepost.actor a WHERE a.tenant_id = %(tenant_id)s AND a.external_id = s.actor
+    ) AS actor_id
+    FROM (SELECT DISTINCT actor FROM stage) s
+), fresh AS (
+    INSERT INTO milepost.actor (tenant_id, external_id)
+    SELECT %(tenant_id)s, name FROM found WHERE actor_id IS NULL ORDER BY name
+    RETURNING external_id, actor_id
+)
+INSERT INTO stage_actor (name, actor_id)
+SELECT name, actor_id FROM found WHERE actor_id IS NOT NULL UNION ALL SELECT external_id, actor_id FROM fresh
 
 -- name: intern_groups
--- Groups not seen before: each reaches itself, always, in the model's zone, until it is declared.
-WITH fresh AS (
-    INSERT INTO milepost.groups (tenant_id, external_id)
-    SELECT %(tenant_id)s, s.name FROM (
+-- The same for groups. A new one reaches itself, always, in the model's zone, until it is declared.
+WITH found AS MATERIALIZED (
+    SELECT s.name, (
+        SELECT g.group_id FROM milepost.groups g WHERE g.tenant_id = %(tenant_id)s AND g.external_id = s.name
+    ) AS group_id
+    FROM (
         SELECT group_name AS name FROM stage WHERE group_name IS NOT NULL
         UNION SELECT unnest(more_group_names) FROM stage WHERE more_group_names IS NOT NULL
     ) s
-    WHERE NOT EXISTS (SELECT FROM milepost.groups g WHERE g.tenant_id = %(tenant_id)s AND g.external_id = s.name OFFSET 0)
-    ORDER BY s.name
-    ON CONFLICT (tenant_id, external_id) DO NOTHING
-    RETURNING group_id
+), fresh AS (
+    INSERT INTO milepost.groups (tenant_id, external_id)
+    SELECT %(tenant_id)s, name FROM found WHERE group_id IS NULL ORDER BY name
+    RETURNING external_id, group_id
+), reach AS (
+    INSERT INTO milepost.group_reach (tenant_id, group_id, since, until, ancestor_id, time_zone)
+    SELECT %(tenant_id)s, group_id, '-infinity', 'infinity', group_id, '' FROM fresh
 )
-INSERT INTO milepost.group_reach (tenant_id, group_id, since, until, ancestor_id, time_zone)
-SELECT %(tenant_id)s, group_id, '-infinity', 'infinity', group_id, '' FROM fresh
+INSERT INTO stage_group (name, group_id)
+SELECT name, group_id FROM found WHERE group_id IS NOT NULL UNION ALL SELECT external_id, group_id FROM fresh
 
 -- name: stream
 -- The stream rows of activities that are addressed to several groups.
@@ -51,12 +64,10 @@ INSERT INTO milepost.activity_stream (tenant_id, group_id, audience, id)
 SELECT %(tenant_id)s, unnest(more_groups), audience, id FROM delta WHERE sign > 0 AND more_groups IS NOT NULL
 
 -- name: journal
--- What this load changed, for those who follow; the position is allocated here, in load order.
+-- What this load changed, for those who follow; the position is allocated here, in load order. A corrected activity is named twice.
 INSERT INTO milepost.journal (tenant_id, position, ids, groups, actors)
-SELECT %(tenant_id)s, nextval('milepost.position'), coalesce(array_agg(DISTINCT id), '{}'),
-    coalesce(array_agg(DISTINCT group_id) FILTER (WHERE group_id IS NOT NULL), '{}'),
-    coalesce(array_agg(DISTINCT actor_id), '{}')
-FROM delta
+SELECT %(tenant_id)s, nextval('milepost.position'), ARRAY(SELECT id FROM delta),
+    ARRAY(SELECT DISTINCT group_id FROM delta WHERE group_id IS NOT NULL), ARRAY(SELECT DISTINCT actor_id FROM delta)
 RETURNING position
 
 -- name: fresh_by_batch
@@ -116,6 +127,14 @@ DELETE FROM stage
 -- name: empty_moved
 -- Between commands of one transaction.
 DELETE FROM moved
+
+-- name: empty_actors
+-- Between commands of one transaction.
+DELETE FROM stage_actor
+
+-- name: empty_groups
+-- Between commands of one transaction.
+DELETE FROM stage_group
 
 -- name: fillings
 -- What is still to be filled from history in this lane.

@@ -30,7 +30,7 @@ _STORED = {"group": ("group_id",), "actor": ("actor_id",), "object": ("object_ki
 
 @dataclass(frozen=True, kw_only=True)
 class Keys:
-    """What was asked for, as conditions on `t`. known: False where a group or actor does not exist, so that nothing can match."""
+    """What was asked for, as conditions on `t`. known: False where a group or actor does not exist: nothing can match."""
 
     conditions: tuple[str, ...]
     parameters: Mapping[str, Any]

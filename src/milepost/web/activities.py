@@ -16,7 +16,7 @@ from litestar.params import QueryParameter
 from milepost.errors import FieldError, InvalidInput, NotFound
 from milepost.storage.activities import by_ids
 from milepost.web import schemas
-from milepost.web.answers import tagged
+from milepost.web.answers import answer, tagged
 from milepost.web.bodies import decode_object
 from milepost.web.lane import change
 from milepost.web.openapi import documented
@@ -78,7 +78,12 @@ async def correct_activity(request: ApiRequest, activity: IdInPath) -> Response[
     body = await request.whole_body()
     decode_object(body)
     command = {"do": "correct", "id": str(_id(activity)), "patch": msgspec.Raw(body)}
-    return await change(request, command | _expected(request))
+    answered = await change(request, command | _expected(request))
+    if answered.status_code != 200:
+        return answered
+    # As a GET shows it, which is not how the lane tells it.
+    shown, _ = await _find(request, activity)
+    return answer(shown, headers={"etag": f'"{shown["version"]}"'})
 
 
 @delete(

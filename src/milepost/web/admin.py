@@ -1,4 +1,4 @@
-"""`/v1/admin`: what a tenant's administrator asks. Keys and dead letters are the tenant's own; lanes and model the deployment's."""
+"""`/v1/admin`: what an administrator asks. Keys and dead letters are the tenant's own; lanes and model the deployment's."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class Edge:
             await self._inner(scope, receive, send)
             return
         began = perf_counter()
-        http = cast("HTTPScope", scope)
+        http = scope
         method, route = http["method"], NO_ROUTE
         status = 500
         try:

@@ -137,7 +137,7 @@ async def actor_feed(
     "/v1/objects/{kind:str}/{object_id:str}/feed",
     guards=[reads],
     summary="An object's feed",
-    description="What was done to the object. An object is known by its activities alone, so one without any has an empty feed.",
+    description="What was done to the object. It is known by its activities alone: one without any has an empty feed.",
     opt=documented("Feeds", schemas.ActivityPage),
 )
 async def object_feed(

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from typing import Any
 
 import msgspec
-from litestar import Response, get
+from litestar import MediaType, Response, get
 
 from milepost.errors import NotFound
 from milepost.web.openapi import describe
@@ -23,7 +23,8 @@ PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>milepost</title>
 <style>
-  body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 3rem auto; padding: 0 1rem; color: #222; background: #fff }}
+  body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 3rem auto; padding: 0 1rem }}
+  body {{ color: #222; background: #fff }}
   h1 {{ margin-bottom: 0 }} code {{ font-size: 0.95em }} dt {{ margin-top: 0.6rem; font-weight: 600 }} dd {{ margin-left: 0 }}
   @media (prefers-color-scheme: dark) {{ body {{ color: #ddd; background: #181818 }} a {{ color: #8bf }} }}
 </style>
@@ -53,7 +54,7 @@ async def front(request: ApiRequest) -> Response[str]:
         parts.append(f"<h2>{escape(tag['name'])}</h2><p>{escape(tag['description'])}</p><dl>{''.join(operations)}</dl>")
     html = PAGE.format(version=escape(version("milepost")), sections="\n".join(parts))
     policy = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"}
-    return Response(html, media_type="text/html; charset=utf-8", headers=policy)
+    return Response(html, media_type=MediaType.HTML, headers=policy)
 
 
 @get("/openapi.json", include_in_schema=False)
@@ -66,7 +67,7 @@ async def problem(slug: IdInPath) -> Response[str]:
     kind = KINDS.get(slug)
     if kind is None:
         raise NotFound(f"There is no problem {slug!r}: there are {', '.join(KINDS)}.")
-    return Response(f"{kind.status} {kind.title}\n\n{kind.meaning}\n", media_type="text/plain; charset=utf-8")
+    return Response(f"{kind.status} {kind.title}\n\n{kind.meaning}\n", media_type=MediaType.TEXT)
 
 
 def _document(request: ApiRequest) -> dict[str, Any]:

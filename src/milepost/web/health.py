@@ -54,7 +54,9 @@ async def metrics(request: ApiRequest) -> Response[bytes]:
         telemetry.gauge("pool_connections", sizes.get("pool_available", 0), pool=pool, state="idle")
         used = sizes.get("pool_size", 0) - sizes.get("pool_available", 0)
         telemetry.gauge("pool_connections", used, pool=pool, state="used")
-    return Response(telemetry.render(), media_type=telemetry.CONTENT_TYPE_LATEST, headers={"cache-control": "no-store"})
+    # A header of its own: the framework would add a second charset to the media type.
+    headers = {"content-type": telemetry.CONTENT_TYPE_LATEST, "cache-control": "no-store"}
+    return Response(telemetry.render(), headers=headers)
 
 
 async def missing(services: Services) -> list[tuple[str, str]]:

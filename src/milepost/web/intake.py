@@ -1,12 +1,12 @@
 """`POST /v1/activities`: the hot path, as bare ASGI.
 
-A request's work is: whose key, read the body, accept, one durable batch, answer. It runs before the framework, which
-would cost as much again (measured in `docs/decisions`), and reads the body raw. What would hold the event loop for
-more than a few milliseconds (a large or strongly compressed body) is done by the worker thread, one request after the
-other.
+A request's work is: whose key, read the body, accept, one durable batch, answer. It runs before the framework and reads
+the body raw: a request of one activity costs 0.37 ms of CPU in all, through the framework's raw route it was 0.42 and
+through a handler 0.50 (one of 100: 1.65 and 1.76; two cores, PostgreSQL beside it). What would hold the event loop for
+more than a few milliseconds, a large or strongly compressed body, is the worker thread's, one request after the other.
 
-Answers: 202 once the accepted ones are durable, 200 where `Prefer: wait` asked to wait until they are loaded.
-Rejected ones are named by index, and do not hold up the others. Errors are problems like everywhere else.
+Answers: 202 once the accepted ones are durable, 200 where `Prefer: wait` asked to wait until they are loaded. Rejected
+ones are named by index, and do not hold up the others. Errors are problems like everywhere else.
 """
 
 from __future__ import annotations

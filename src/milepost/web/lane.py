@@ -40,7 +40,7 @@ async def change_access(request: ApiRequest, command: dict[str, Any], *, bare: b
     try:
         changes.check(command, model=request.services.models.current.model)
     except InvalidInput as error:
-        raise Unprocessable("The request cannot be so.", errors=error.errors) from error
+        raise Unprocessable(errors=error.errors) from error
     return await change(request, command, bare=bare)
 
 
@@ -63,9 +63,7 @@ async def change(request: ApiRequest, command: dict[str, Any], *, bare: bool = F
         raise _error(result)
     if bare or result["status"] == 204:
         return answer(None, status=204)
-    body = result["body"]
-    version = body.get("version") if isinstance(body, dict) else None
-    return answer(body, headers={"etag": f'"{version}"'} if version else None)
+    return answer(result["body"])
 
 
 def _error(result: dict[str, Any]) -> MilepostError:

@@ -49,9 +49,9 @@ LastBucket = Annotated[str | None, QueryParameter(name="to", description="Bucket
     "/v1/rollups/{name:str}",
     guards=[reads],
     summary="Rows of a rollup, the newest bucket first",
-    description="Filtered by the rollup's keys; `data.NAME=value` where it is kept by a data field. Buckets are the group's local "
-    "time: a day, week or month by its first date, an hour as 2026-03-01T13:00, a term by its name, `all` as null. 503 while the "
-    "rollup is being filled from history.",
+    description="Filtered by the rollup's keys; `data.NAME=value` where it is kept by a data field. Buckets are the "
+    "group's local time: a day, week or month by its first date, an hour as 2026-03-01T13:00, a term by its name, `all` "
+    "as null. 503 while the rollup is being filled from history.",
     opt=documented("Numbers", schemas.RollupPage, data_filters=True),
 )
 async def rollup(

@@ -137,8 +137,8 @@ def _intake() -> dict[str, Any]:
         "tags": ["Activities"],
         "summary": "Send activities",
         "operationId": "SendActivities",
-        "description": "Up to 10,000 activities and 20 MiB, as JSON or as one a line; gzip and zstd are accepted. Each activity "
-        "stands alone: those that are wrong are named, the others are taken.",
+        "description": "Up to 10,000 activities and 20 MiB, as JSON or as one a line; gzip and zstd are accepted. Each "
+        "activity stands alone: those that are wrong are named, the others are taken.",
         "parameters": [
             {
                 "name": "Prefer",

@@ -1,6 +1,7 @@
 """Problems: every error as RFC 9457 problem details, in one table.
 
-    {"type": "/problems/invalid-input", "title": "…", "status": 400, "detail": "…", "errors": [{"pointer": "/cursor", "detail": "…"}]}
+    {"type": "/problems/invalid-input", "title": "…", "status": 400, "detail": "…",
+     "errors": [{"pointer": "/cursor", "detail": "…"}]}
 
 `GET /problems/{slug}` says what a type means. An error that is not in the table is our own mistake: the answer is a
 500 with an id and nothing of what went wrong inside; the log has both. What exists but is another tenant's is 404,
@@ -46,6 +47,7 @@ __all__ = [
 ]
 
 MEDIA_TYPE = b"application/problem+json"
+DETAILED_MAX = 3  # fields named in the sentence; all are in `errors`
 UNDEFINED_SQLSTATES = frozenset({"42P01", "42703"})  # a table or column that is not there
 
 _log = structlog.get_logger(__name__)
@@ -250,7 +252,7 @@ def problem_of(error: Exception) -> Problem:
                 headers["accept-encoding"] = "gzip, zstd, identity"
             more = {"version": error.facts["version"]} if isinstance(error, PreconditionFailed) else {}
             errors = error.errors if isinstance(error, InvalidInput) else ()
-            return Problem(kind=kind, detail=str(error), errors=errors, headers=headers, more=more)
+            return Problem(kind=kind, detail=_detail(error, errors), errors=errors, headers=headers, more=more)
     if isinstance(error, MilepostError) and error.facts.get("sqlstate") in UNDEFINED_SQLSTATES:
         detail = "The model is being changed just now: ask again."
         return Problem(kind=KINDS["not-ready"], detail=detail, headers={"retry-after": "1"})
@@ -260,12 +262,21 @@ def problem_of(error: Exception) -> Problem:
     return Problem(kind=KINDS["internal"], detail=detail, more={"id": identity})
 
 
+def _detail(error: Exception, errors: tuple[FieldError, ...]) -> str:
+    """A sentence. An error that says nothing beyond its fields says those."""
+    text = str(error)
+    if errors and text == (type(error).__doc__ or "").strip().splitlines()[0]:
+        named = "; ".join(f"{one.pointer.removeprefix('/') or 'the body'}: {one.detail}" for one in errors[:DETAILED_MAX])
+        return f"{text} {named}"
+    return text
+
+
 def _of_http(error: HTTPException) -> Problem:
     """What the framework refuses: unknown routes, methods, parameters of a wrong type."""
     errors: tuple[FieldError, ...] = ()
     if isinstance(error, ValidationException) and isinstance(error.extra, list):
         errors = tuple(
-            FieldError(f"/{one.get('key', '')}", str(one.get("message", "is not valid")))
+            FieldError(f"/{one.get('key', '')}", str(one.get("message", "is not valid")).replace("`", ""))
             for one in error.extra
             if isinstance(one, dict)
         )

@@ -17,6 +17,7 @@ from milepost.schema.compile._activity import (
     compile_activity,
 )
 from milepost.schema.compile._columns import key_columns, reading_of
+from milepost.schema.compile._contributions import MEMBERSHIP, REACH
 from milepost.schema.compile._fold import Check, CompiledRollup, compile_rollup
 from milepost.schema.compile._latest import CompiledLatest, compile_latest, value_column
 from milepost.schema.compile._pairs import CompiledPair, compile_pair
@@ -45,6 +46,7 @@ class CompiledModel:
     columns: dict[str, ActivityColumn]  # every m_ and d_ column of the activity table, older models' too
     activity: CompiledActivity
     rollups: tuple[CompiledRollup, ...]
+    reach: tuple[str, ...]  # what rollups by group need to know of the delta, before any of them folds
     latest: tuple[CompiledLatest, ...]
     pairs: tuple[CompiledPair, ...]
 
@@ -68,6 +70,11 @@ def compile_model(model: Model, *, columns: dict[str, ActivityColumn] | None = N
         columns=every,
         activity=compile_activity(model, every),
         rollups=tuple(compile_rollup(model, rollup) for rollup in model.rollups.values()),
+        reach=tuple(
+            statement
+            for belongs, statement in (("addressed", REACH), ("membership", MEMBERSHIP))
+            if any("group" in rollup.by and rollup.belongs == belongs for rollup in model.rollups.values())
+        ),
         latest=tuple(compile_latest(latest, types) for latest in model.latest.values()),
         pairs=tuple(compile_pair(pair) for pair in model.pairs.values()),
     )

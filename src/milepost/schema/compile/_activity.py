@@ -138,19 +138,18 @@ def compile_activity(model: Model, columns: dict[str, ActivityColumn]) -> Compil
     picked = ", ".join(f"s.{name}" for name in names)
     more = (
         "CASE WHEN s.more_group_names IS NOT NULL THEN (SELECT array_agg(o.group_id ORDER BY o.group_id)"
-        " FROM milepost.groups o WHERE o.tenant_id = %(tenant_id)s AND o.external_id = ANY (s.more_group_names)) END"
+        " FROM stage_group o WHERE o.name = ANY (s.more_group_names)) END"
     )
-    entities = (
-        "JOIN milepost.actor a ON a.tenant_id = %(tenant_id)s AND a.external_id = s.actor\n"
-        "LEFT JOIN milepost.groups g ON g.tenant_id = %(tenant_id)s AND g.external_id = s.group_name"
-    )
+    # The names were looked up once each, not once an activity (see intern_actors in milepost.intake).
+    entities = "JOIN stage_actor a ON a.name = s.actor\n    LEFT JOIN stage_group g ON g.name = s.group_name"
     insert = f"""WITH fresh AS (
     INSERT INTO milepost.activity ({target})
     SELECT %(tenant_id)s, a.actor_id, g.group_id, {more}, {picked}
     FROM (SELECT DISTINCT ON (id) * FROM stage ORDER BY id, n) s
     {entities}
     WHERE NOT EXISTS (SELECT FROM milepost.activity o WHERE o.tenant_id = %(tenant_id)s AND o.id = s.id OFFSET 0)
-      AND NOT EXISTS (SELECT FROM milepost.tombstone o WHERE o.tenant_id = %(tenant_id)s AND o.id = s.id OFFSET 0)
+      AND ((SELECT NOT EXISTS (SELECT FROM milepost.tombstone WHERE tenant_id = %(tenant_id)s))
+        OR NOT EXISTS (SELECT FROM milepost.tombstone o WHERE o.tenant_id = %(tenant_id)s AND o.id = s.id OFFSET 0))
     ORDER BY s.id
     RETURNING {delta_names}
 )
@@ -204,6 +203,14 @@ SELECT 1, {delta_names} FROM milepost.activity WHERE tenant_id = %(tenant_id)s A
             # Autovacuum never sees temp tables; the planner goes by their size in pages, which is right enough.
             f"CREATE TEMP TABLE IF NOT EXISTS stage (n bigint NOT NULL DEFAULT nextval('stage_n'), {stage}) ON COMMIT DELETE ROWS",
             f"CREATE TEMP TABLE IF NOT EXISTS delta (sign smallint NOT NULL, {delta}) ON COMMIT DELETE ROWS",
+            'CREATE TEMP TABLE IF NOT EXISTS stage_actor (name text COLLATE "C" NOT NULL, actor_id bigint NOT NULL)'
+            " ON COMMIT DELETE ROWS",
+            'CREATE TEMP TABLE IF NOT EXISTS stage_group (name text COLLATE "C" NOT NULL, group_id bigint NOT NULL)'
+            " ON COMMIT DELETE ROWS",
+            "CREATE TEMP TABLE IF NOT EXISTS delta_reach (group_id bigint, ancestor_id bigint, time_zone text,"
+            " since timestamptz, until timestamptz, own boolean) ON COMMIT DELETE ROWS",
+            "CREATE TEMP TABLE IF NOT EXISTS delta_membership (actor_id bigint, ancestor_id bigint, time_zone text,"
+            " since timestamptz, until timestamptz, own boolean) ON COMMIT DELETE ROWS",
             "CREATE TEMP TABLE IF NOT EXISTS moved (id uuid NOT NULL, version integer NOT NULL, public_id uuid)"
             " ON COMMIT DELETE ROWS",
         ),

@@ -12,7 +12,24 @@ from __future__ import annotations
 from milepost.model import Model, Rollup
 from milepost.schema.compile._columns import distinct_of, key_columns, threshold_units
 
-__all__ = ["contributions", "literal"]
+__all__ = ["MEMBERSHIP", "REACH", "contributions", "literal"]
+
+# Where the delta's groups count, and when: each group is looked up once a load, not once an activity and rollup. In tables of their
+# own, whose size the planner knows, so that it joins them by hash.
+REACH = """INSERT INTO delta_reach
+SELECT r.group_id, r.ancestor_id, r.time_zone, r.since, r.until, r.ancestor_id = r.group_id
+FROM (
+    SELECT group_id FROM delta WHERE group_id IS NOT NULL
+    UNION SELECT unnest(more_groups) FROM delta WHERE more_groups IS NOT NULL
+) k
+JOIN milepost.group_reach r ON r.tenant_id = %(tenant_id)s AND r.group_id = k.group_id"""
+
+# The same for actors: through each group they belong to, while they do.
+MEMBERSHIP = """INSERT INTO delta_membership
+SELECT k.actor_id, r.ancestor_id, r.time_zone, greatest(m.since, r.since), least(m.until, r.until), r.ancestor_id = r.group_id
+FROM (SELECT DISTINCT actor_id FROM delta) k
+JOIN milepost.member m ON m.tenant_id = %(tenant_id)s AND m.actor_id = k.actor_id
+JOIN milepost.group_reach r ON r.tenant_id = %(tenant_id)s AND r.group_id = m.group_id AND r.since < m.until AND m.since < r.until"""
 
 
 def literal(text: str) -> str:
@@ -31,6 +48,8 @@ def contributions(model: Model, rollup: Rollup, *, source: str, where: str = "tr
         zone = literal(model.time_zone)
         return f"SELECT {_row(model, rollup, zone)}\nFROM {source} s\nWHERE {condition}"
 
+    if source == "delta":
+        return _of_delta(model, rollup, condition)
     zone = f"coalesce(nullif(r.time_zone, ''), {literal(model.time_zone)})"
     row = _row(model, rollup, zone)
     only = "" if rollup.ancestors else " AND r.ancestor_id = r.group_id"
@@ -59,6 +78,32 @@ CROSS JOIN LATERAL (
     SELECT DISTINCT r.ancestor_id, r.time_zone
     FROM milepost.group_reach r
     WHERE r.tenant_id = %(tenant_id)s AND r.group_id = ANY (s.group_id || s.more_groups) AND {held}
+) r
+WHERE s.more_groups IS NOT NULL AND {condition}"""
+
+
+def _of_delta(model: Model, rollup: Rollup, condition: str) -> str:
+    """The same for a load's delta, with the reach of its groups and actors looked up beforehand (`REACH`, `MEMBERSHIP`)."""
+    zone = f"coalesce(nullif(r.time_zone, ''), {literal(model.time_zone)})"
+    only = "" if rollup.ancestors else " AND r.own"
+    held = f"s.occurred_at >= r.since AND s.occurred_at < r.until{only}"
+    row = _row(model, rollup, zone)
+    if rollup.belongs == "membership":
+        return f"""SELECT {row}
+FROM delta s
+JOIN (
+    SELECT DISTINCT s.sign, s.id, r.ancestor_id, r.time_zone
+    FROM delta s JOIN delta_membership r ON r.actor_id = s.actor_id AND {held}
+    WHERE {condition}
+) r ON r.sign = s.sign AND r.id = s.id"""
+    return f"""SELECT {row}
+FROM delta s JOIN delta_reach r ON r.group_id = s.group_id AND {held}
+WHERE s.more_groups IS NULL AND {condition}
+UNION ALL
+SELECT {row}
+FROM delta s
+CROSS JOIN LATERAL (
+    SELECT DISTINCT r.ancestor_id, r.time_zone FROM delta_reach r WHERE r.group_id = ANY (s.group_id || s.more_groups) AND {held}
 ) r
 WHERE s.more_groups IS NOT NULL AND {condition}"""
 

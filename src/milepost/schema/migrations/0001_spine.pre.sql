@@ -268,6 +268,8 @@ CREATE TABLE milepost.journal (
     PRIMARY KEY (tenant_id, position)
 );
 CREATE INDEX journal_loaded_at ON milepost.journal (tenant_id, loaded_at);
+ALTER TABLE milepost.journal ALTER COLUMN ids SET STORAGE EXTERNAL;  -- half of each id is a hash
+
 
 -- How far a new rollup has been filled from history: activities with a smaller id are counted. No row: all are.
 -- The loader asks it across tenants, so it has no policy.

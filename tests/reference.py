@@ -1,0 +1,97 @@
+"""The tables of the reference pages, made from what the code says: `python tests/reference.py` writes them (`make docs`).
+
+A test holds that the pages are what this makes. A page's own words stand above the mark; everything below it is made.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+
+import milepost.settings
+from milepost.cli._commands import COMMANDS
+from milepost.cli._commands import program as root
+from milepost.settings import described
+from milepost.telemetry import EVENTS
+
+__all__ = ["MARK", "PAGES", "page"]
+
+DOCS = Path(__file__).parent.parent / "docs"
+MARK = "<!-- Below is made by `make docs`. -->"
+
+
+def settings() -> Iterator[str]:
+    """One table for each group of settings, as the code groups them."""
+    lines = inspect.getsource(milepost.settings.Settings).splitlines()
+    groups: dict[str, str] = {}
+    group = ""
+    for line in lines:
+        if heading := re.match(r"\s*# ── (.*?) ─", line):
+            group = heading[1]
+        elif field := re.match(r"    (\w+): .* = setting\(", line):
+            groups[field[1]] = group
+    for name in dict.fromkeys(groups.values()):
+        yield f"## {name}\n\n| setting | default | what it does |\n|---|---|---|"
+        for item in described():
+            if groups[item.name] == name:
+                unit = f" {item.unit}" if item.unit and item.unit != "size" else ""
+                default = "none" if item.default is None or item.default == () else f"{item.default}{unit}"
+                yield f"| `{item.flag}`, `{item.variable}` | {default} | {item.help} |"
+        yield ""
+
+
+def commands() -> Iterator[str]:
+    """One heading for each command, with its usage and its options; settings are on their own page."""
+    ours = {item.flag for item in described()} | {"--config", "--help"}
+    context = click.Context(root, info_name="milepost")
+    for name in COMMANDS:
+        found = root.get_command(context, name)
+        assert found is not None
+        inner = click.Context(found, info_name=name, parent=context)
+        parts = [found.commands[one] for one in found.commands] if isinstance(found, click.Group) else [found]
+        for command in parts:
+            here = click.Context(command, info_name=command.name, parent=inner if command is not found else context)
+            usage = " ".join(piece for piece in command.collect_usage_pieces(here) if piece != "[OPTIONS]")
+            yield f"## {here.command_path}{f' {usage}' if usage else ''}\n\n{inspect.cleandoc(command.help or '')}\n"
+            options = [one for one in command.params if isinstance(one, click.Option) and one.opts[0] not in ours]
+            if options:
+                yield "| option | what it does |\n|---|---|"
+                for option in options:
+                    metavar = "" if option.is_flag else f" {option.make_metavar(here)}"
+                    words = f"`{option.opts[0]}{metavar}`".replace("|", "\\|")
+                    required = " Required." if option.required else ""
+                    yield f"| {words} | {' '.join((option.help or '').split())}{required} |"
+                yield ""
+            taken = [item.flag for item in described() if any(item.flag in one.opts for one in command.params)]
+            if len(taken) == len(described()):
+                yield "Takes every [setting](settings.md) as a flag.\n"
+            elif taken:
+                yield f"Settings as flags: {', '.join(f'`{flag}`' for flag in taken)}.\n"
+
+
+def metrics() -> Iterator[str]:
+    yield "| metric | kind | labels | what it counts |\n|---|---|---|---|"
+    for event in EVENTS:
+        name = f"milepost_{event.name}{'_total' if event.kind == 'counter' else ''}"
+        labels = ", ".join(f"`{label}`" for label in event.labels) or "–"
+        yield f"| `{name}` | {event.kind}, {event.unit} | {labels} | {event.description} |"
+    yield ""
+
+
+PAGES: dict[str, Callable[[], Iterator[str]]] = {"settings.md": settings, "commands.md": commands, "metrics.md": metrics}
+
+
+def page(name: str) -> str:
+    """The whole page as it should be."""
+    own, mark, _ = (DOCS / name).read_text(encoding="utf-8").partition(MARK)
+    assert mark, f"docs/{name} has lost its mark"
+    return f"{own}{MARK}\n\n" + "\n".join(PAGES[name]()).rstrip() + "\n"
+
+
+if __name__ == "__main__":
+    for name in PAGES:
+        (DOCS / name).write_text(page(name), encoding="utf-8")
