@@ -15,7 +15,7 @@ export UV_LINK_MODE := copy
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: help run test lint format bench lock clean
+.PHONY: help run test lint format docs bench lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -23,6 +23,7 @@ help:
 	@echo "make test [PYTEST='-k name']                         all tests"
 	@echo "make lint                                            ruff, ruff format --check, mypy --strict"
 	@echo "make format                                          what lint would ask for, as far as ruff can do it"
+	@echo "make docs                                            the tables of the reference pages anew"
 	@echo "make bench [BENCH=intake]                            the figures, measured here"
 	@echo "make lock                                            requirements.txt anew from pyproject.toml"
 	@echo "make clean                                           takes away what make made; data folders stay"
@@ -33,14 +34,20 @@ run: $(READY)
 test: $(READY)
 	@exec $(BIN)/pytest -n 2 $(PYTEST)
 
+# All three, so that one run tells everything.
 lint: $(READY)
-	@$(BIN)/ruff check
-	@$(BIN)/ruff format --check
-	@$(BIN)/mypy --strict src tests
+	@status=0; \
+	$(BIN)/ruff check || status=1; \
+	$(BIN)/ruff format --check || status=1; \
+	$(BIN)/mypy --strict src tests || status=1; \
+	exit $$status
 
 format: $(READY)
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
+
+docs: $(READY)
+	@$(BIN)/python tests/reference.py
 
 bench: $(READY)
 	@exec $(BIN)/milepost bench $(BENCH)

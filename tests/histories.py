@@ -17,8 +17,9 @@ from milepost.activity import HASH_MASK
 from milepost.intake.accept import Acceptor
 from milepost.intake.load import Lane
 from milepost.intake.queue import Queue
-from milepost.model import Model
+from milepost.model import Model, parse_model
 from milepost.postgres import Database
+from milepost.schema.models import apply_model
 from milepost.settings import Settings
 from truth import ALWAYS, Activity, Identity, Truth
 
@@ -81,6 +82,20 @@ values = ["distance_m", "data.device"]
 open = "open_issue"
 close = "close_issue"
 """
+
+# What the model may change into, and back: a rollup gone, one changed, one and a latest table new.
+MODELS = [
+    MODEL,
+    MODEL.replace('"first_at", "last_at"]', '"last_at"]')
+    .replace('[rollups.everything]\nof = ["run", "ride", "open_issue", "close_issue"]', '[rollups.everything]\nof = ["run"]')
+    .replace(
+        "[latest.last_run]", '[latest.last_ride]\nof = "ride"\nby = ["actor"]\nvalues = ["distance_m"]\n\n[latest.last_run]'
+    ),
+    MODEL.replace(
+        "[rollups.own_group]",
+        '[rollups.other_group]\nof = ["run"]\nby = ["group"]\nper = ["day"]\nvalues = ["max(duration_s)"]\n\n[rollups.own_group]',
+    ),
+]
 
 # Around both changes of Berlin's clocks, in a zone with half hours, before 1970, and in the first week of a year.
 TIMES = [
@@ -163,6 +178,7 @@ steps = st.one_of(
     st.tuples(st.just("crash"), st.sampled_from(FAULTS)),
 )
 histories = st.lists(steps, min_size=3, max_size=25)
+changing_histories = st.lists(st.one_of(steps, steps, st.tuples(st.just("model"), st.integers(0, 2))), min_size=5, max_size=25)
 
 
 class Crash(BaseException):
@@ -182,10 +198,10 @@ class Player:
     """Plays a history into one tenant of a database, and into a Truth."""
 
     def __init__(
-        self, db: Database, queue: Queue, settings: Settings, model: Model, tenant_id: int, lane: int, version: int
+        self, db: Database, url: str, queue: Queue, settings: Settings, model: Model, tenant_id: int, lane: int, version: int
     ) -> None:
-        self.db, self.queue, self.settings = db, queue, settings
-        self.model, self.tenant_id, self.lane_number, self.version = model, tenant_id, lane, version
+        self.db, self.url, self.queue, self.settings = db, url, queue, settings
+        self.declared, self.tenant_id, self.lane_number, self.version = model, tenant_id, lane, version
         self.acceptor = Acceptor(model, version)
         self.truth = Truth(model.time_zone)
         self.sent: list[Sent] = []
@@ -318,6 +334,13 @@ class Player:
             self.lane = Lane(self.db, self.queue, self.lane_number, "test", self.settings)
             assert await self.lane.open()
         await self.lane.run_once()
+
+    async def model(self, which: int) -> None:
+        """Another model is applied to the live database; what comes next is accepted under it."""
+        async with await Database.connect_owner(self.url) as owner:
+            applied = await apply_model(owner, MODELS[which])
+        self.declared, self.version = parse_model(MODELS[which]), applied.version
+        self.acceptor = Acceptor(self.declared, self.version)
 
     async def crash(self, wanted: str) -> None:
         """The loader dies at a named point; another begins where it left off."""

@@ -38,7 +38,7 @@ def settings() -> Iterator[str]:
         yield f"## {name}\n\n| setting | default | what it does |\n|---|---|---|"
         for item in described():
             if groups[item.name] == name:
-                unit = f" {item.unit}" if item.unit and item.unit != "size" else ""
+                unit = f" ({item.unit})" if item.unit and item.unit != "size" else ""
                 default = "none" if item.default is None or item.default == () else f"{item.default}{unit}"
                 yield f"| `{item.flag}`, `{item.variable}` | {default} | {item.help} |"
         yield ""
@@ -57,7 +57,8 @@ def commands() -> Iterator[str]:
             here = click.Context(command, info_name=command.name, parent=inner if command is not found else context)
             usage = " ".join(piece for piece in command.collect_usage_pieces(here) if piece != "[OPTIONS]")
             yield f"## {here.command_path}{f' {usage}' if usage else ''}\n\n{inspect.cleandoc(command.help or '')}\n"
-            options = [one for one in command.params if isinstance(one, click.Option) and one.opts[0] not in ours]
+            shared = ours | ({"--json"} if name == "demo" else {"--json", "--system"})
+            options = [one for one in command.params if isinstance(one, click.Option) and one.opts[0] not in shared]
             if options:
                 yield "| option | what it does |\n|---|---|"
                 for option in options:
@@ -67,10 +68,16 @@ def commands() -> Iterator[str]:
                     yield f"| {words} | {' '.join((option.help or '').split())}{required} |"
                 yield ""
             taken = [item.flag for item in described() if any(item.flag in one.opts for one in command.params)]
-            if len(taken) == len(described()):
-                yield "Takes every [setting](settings.md) as a flag.\n"
+            left = [item.flag for item in described() if item.flag not in taken]
+            if len(left) < len(taken):
+                but = f" but {listed(left)}" if left else ""
+                yield f"Takes every [setting](settings.md){but} as a flag.\n"
             elif taken:
-                yield f"Settings as flags: {', '.join(f'`{flag}`' for flag in taken)}.\n"
+                yield f"Settings as flags: {listed(taken)}.\n"
+
+
+def listed(flags: list[str]) -> str:
+    return ", ".join(f"`{flag}`" for flag in flags)
 
 
 def metrics() -> Iterator[str]:

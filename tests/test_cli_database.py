@@ -68,6 +68,13 @@ def test_an_unknown_system(embedded: Command) -> None:
     assert "fitness" in answer.err
 
 
+def test_a_system_and_a_url(command: Command) -> None:
+    """Name two databases: that is wrong use."""
+    answer = command("verify", "--system", "fitness")
+    assert answer.code == 2
+    assert "give one" in answer.err
+
+
 class Fake:
     """A server whose process is another one's, and which counts how often it was started again."""
 

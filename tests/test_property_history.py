@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from histories import MODEL, Player, expected, histories, shown
+from fix_postgres import in_own_loop
+from histories import MODEL, Player, changing_histories, expected, histories, shown
 from milepost.access.tenants import create_tenant
 from milepost.intake.queue import Queue
 from milepost.model import parse_model
@@ -18,7 +20,7 @@ from milepost.rollups.verify import verify
 from milepost.schema.models import apply_model, current_model
 from milepost.settings import Settings
 
-pytest_plugins = ()
+_numbers = itertools.count(1)
 EXAMPLES = int(os.environ.get("MILEPOST_TEST_EXAMPLES", "30"))
 
 
@@ -45,11 +47,11 @@ class Ground:
                     await owner.execute(
                         b"UPDATE milepost.tenant SET lane = %s WHERE tenant_id = %s", (number, tenant.tenant_id)
                     )
-                    players.append(Player(db, queue, self.settings, current.model, tenant.tenant_id, number, current.version))
+                    players.append(Player(db, self.url, queue, self.settings, current.model, tenant.tenant_id, number, current.version))
                 for player, history in zip(players, by_tenant, strict=True):
                     await player.play(history)
-                    found = await shown(db, current.model, player.tenant_id)
-                    wanted = expected(player.truth, current.model)
+                    found = await shown(db, player.declared, player.tenant_id)
+                    wanted = expected(player.truth, player.declared)
                     for name, rows in wanted.items():
                         assert found[name] == rows, name
                 for player in players:
@@ -70,8 +72,6 @@ class Ground:
 
 @pytest.fixture(scope="module")
 def ground(server: EmbeddedServer, template: str, tmp_path_factory: pytest.TempPathFactory) -> Ground:
-    from fix_postgres import in_own_loop
-
     url = server.clone_database(template, "property_history")
 
     async def prepare() -> None:
@@ -86,8 +86,6 @@ def ground(server: EmbeddedServer, template: str, tmp_path_factory: pytest.TempP
 @given(history=histories)
 def test_random_histories_equal_the_plain_model(ground: Ground, history: list[tuple[Any, ...]]) -> None:
     """Duplicates, late data, corrections, retractions, moves and crashes in any order leave exactly what the plain model says."""
-    from fix_postgres import in_own_loop
-
     in_own_loop(lambda: ground.example([history]))
 
 
@@ -95,9 +93,25 @@ def test_random_histories_equal_the_plain_model(ground: Ground, history: list[tu
 @given(one=histories, other=histories)
 def test_two_lanes_do_not_disturb_each_other(ground: Ground, one: list[tuple[Any, ...]], other: list[tuple[Any, ...]]) -> None:
     """Two tenants on two lanes, with the same names and keys, each equal their own plain model."""
-    from fix_postgres import in_own_loop
-
     in_own_loop(lambda: ground.example([one, other]))
+
+
+@settings(max_examples=max(5, EXAMPLES // 3), deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
+@given(history=changing_histories)
+def test_the_model_changes_in_between(
+    server: EmbeddedServer, template: str, tmp_path_factory: pytest.TempPathFactory, history: list[tuple[Any, ...]]
+) -> None:
+    """Rollups that come, go and change while activities, corrections and moves go on are exact when they are filled."""
+    name = f"changing_{next(_numbers)}"
+    url = server.clone_database(template, name)
+
+    async def run() -> None:
+        async with await Database.connect_owner(url) as owner:
+            await apply_model(owner, MODEL)
+        await Ground(url, tmp_path_factory.getbasetemp()).example([history])
+
+    in_own_loop(run)
+    server.drop_database(name)
 
 
 def test_the_model_is_the_one_that_histories_use() -> None:

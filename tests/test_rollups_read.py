@@ -165,7 +165,7 @@ async def test_goal_of_a_group(api: Api) -> None:
     await api("PUT", "/v1/groups/team-1", json={"kind": "team", "attributes": {"goal_m": 10_000}})
     goal = await api.get("/v1/goals/team_goal", params={"group": "team-1"})
     projected = datetime.fromisoformat(goal.pop("projected_at"))
-    assert goal == {"target": 10_000, "value": 2500.5, "percent": 25.0, "remaining": 7499.5}
+    assert goal == {"target": 10_000, "value": 2500.5, "percent": 25.01, "remaining": 7499.5}
     expected = now + (now - yesterday) * 7499.5 / 2500.5
     assert abs(projected - expected) < timedelta(seconds=60)
     await api("PUT", "/v1/groups/team-1", json={"attributes": {"goal_m": 2000}})

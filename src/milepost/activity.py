@@ -55,6 +55,8 @@ def activity_id(occurred_at_us: int, hash62: int) -> int:
 def id_from(moment: datetime) -> UUID:
     """The smallest id at or after `moment`: a bound for queries, never an activity's own id."""
     milliseconds, rest = divmod(microseconds(moment), 1000)
+    if milliseconds >> 48:
+        return LARGEST_ID  # 48 bits end in the year 8920
     return UUID(int=(milliseconds << 80) | (rest << 66) | (8 << 76))
 
 

@@ -43,6 +43,10 @@ def opened(settings: Settings, *, system: str | None = None, remember: bool = Fa
     dies is started again, for commands that run for long.
     """
     if settings.database_url is not None:
+        if system is not None and not remember:
+            raise InvalidInput(
+                "--system names a demo in the data folder, and MILEPOST_DATABASE_URL another database: give one."
+            )
         yield settings.database_url
         return
     settings.data_dir.mkdir(parents=True, exist_ok=True)

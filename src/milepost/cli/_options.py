@@ -82,5 +82,5 @@ def _metavar(item: Described) -> str:
 
 def _help(item: Described) -> str:
     default = "none" if item.default is None or item.default == () else item.default
-    unit = f" {item.unit}" if item.unit and item.unit != "size" else ""
+    unit = f" ({item.unit})" if item.unit and item.unit != "size" else ""
     return f"{item.help} [{item.variable}; default: {default}{unit}]"

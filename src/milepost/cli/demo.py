@@ -57,7 +57,8 @@ def _run(settings: Settings, system: str, activities: int | None, *, trickle: bo
 
         # Before anything is loaded: an address that is taken should not be found out a minute later.
         listening = listen(settings)
-    click.echo("starting PostgreSQL …", err=True)
+    if settings.database_url is None:
+        click.echo("starting PostgreSQL …", err=True)
     with opened(settings, system=system, remember=True, guard=True) as url:
 
         async def work() -> None:

@@ -37,13 +37,14 @@ class Trickle:
 
     async def start(self) -> None:
         if self._task is None:
+            self._stopping.clear()
             self._task = asyncio.create_task(self._loop(), name="trickle")
 
     async def stop(self) -> None:
         """Complete when it returns; safe twice, and unstarted."""
-        self._stopping.set()
         task, self._task = self._task, None
         if task is not None:
+            self._stopping.set()
             await task
 
     async def run_once(self) -> int:

@@ -9,7 +9,8 @@ are tested row by row, at most `SCANNED_MAX` rows are looked at: a page may then
 none, and still have a next one.
 
 conn: in a transaction that is one snapshot, since a filtered page asks twice. Raises `InvalidInput` for a data field
-that the model does not declare as a filter. An actor or group that is not known has no activities.
+that the model does not declare as a filter, `BeingFilled` for one that is being filled from history. An actor or
+group that is not known has no activities.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from milepost.activity import AUDIENCES, LARGEST_ID, SMALLEST_ID, id_from
 from milepost.feeds.filters import Filter, Lookup, lookup
 from milepost.model import Model
 from milepost.postgres import Connection, load_queries
+from milepost.rollups.filling import require_filled
 from milepost.storage.activities import Presenter
 
 __all__ = ["EVERYTHING", "SCANNED_MAX", "Page", "read_page", "statements"]
@@ -70,6 +72,8 @@ async def read_page(
     if filter.group is not None:
         group_id = (await group_ids(conn, tenant_id, [filter.group])).get(filter.group)
     found = lookup(filter, model, actor_id=actor_id, group_id=group_id)
+    if filter.data:
+        await require_filled(conn, tenant_id, *(f"column d_{name}" for name in filter.data))
     if (filter.actor and actor_id is None) or (filter.group and group_id is None):
         return Page(items=[], next=None)
     low = _id_at(filter.since, SMALLEST_ID)

@@ -248,9 +248,6 @@ class Acceptor:
             pointer, detail = _explain(str(error))
             if pointer == "/verb" and detail.startswith("Invalid value"):
                 detail = self._unknown_verb(detail)
-            elif pointer == "" and "unknown field" in detail:
-                name = detail.split("`")[1]
-                pointer, detail = f"/{_escape(name)}", "is not a field of an activity"
             rejected.append(Rejected(index, pointer, detail))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             rejected.append(Rejected(index, "", f"not JSON: {error}"))
@@ -327,7 +324,7 @@ class _VerbRows:
                 self.steps[-1] += step
             else:
                 self.steps.append(step)
-        self.decoder = msgspec.json.Decoder(_data_struct(verb)) if verb.data else None
+        self.decoder = msgspec.json.Decoder(_data_struct(verb, set(model.column_fields()))) if verb.data else None
 
     def tail(self, item: Any) -> bytes:
         if self.object is not None and item.object is not None and item.object.kind != self.object:
@@ -370,8 +367,8 @@ class _VerbRows:
             raise InvalidInput(errors=(FieldError("/data" + pointer, detail),)) from error
 
 
-def _data_struct(verb: Verb) -> type[msgspec.Struct]:
-    """The declared fields alone: others pass through unread."""
+def _data_struct(verb: Verb, columns: set[str]) -> type[msgspec.Struct]:
+    """The declared fields alone: others pass through unread. A text that becomes a column must fit an index entry."""
     bound = limits.MEASURE_UNITS_MAX
     number = Annotated[float, msgspec.Meta(ge=-bound, le=bound)]
     integer = Annotated[int, msgspec.Meta(ge=-bound, le=bound)]
@@ -384,7 +381,7 @@ def _data_struct(verb: Verb) -> type[msgspec.Struct]:
     }
     plain = dict(types, text=str)
     fields = [
-        (name, ((types if declared.filter else plain)[declared.type]) | None, None) for name, declared in verb.data.items()
+        (name, ((types if name in columns else plain)[declared.type]) | None, None) for name, declared in verb.data.items()
     ]
     return msgspec.defstruct(f"Data_{verb.name}", fields)
 
@@ -467,6 +464,7 @@ def _explain(message: str) -> tuple[str, str]:
     if missing:
         return f"{pointer}/{_escape(missing[1])}", "is required"
     unknown = re.match(r"Object contains unknown field `(.+)`", detail)
-    if unknown and pointer:
-        return f"{pointer}/{_escape(unknown[1])}", "is not declared in the model"
+    if unknown:
+        where = "declared in the model" if pointer == "/measures" else "a field of an activity"
+        return f"{pointer}/{_escape(unknown[1])}", f"is not {where}"
     return pointer, detail.replace("`", "").replace(" | null", "")

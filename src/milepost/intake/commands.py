@@ -107,11 +107,13 @@ class Runner:
         except MilepostError as error:
             return problem(error)
         moved = 0
-        if change.since is not None:
+        activity = self.compiled.activity
+        affected = activity.of_groups if change.groups else activity.of_actors
+        if change.since is not None and affected is not None:
             await self._fresh()
             low = SMALLEST_ID if change.since.year <= 1 else id_from(change.since)
             parameters = {**self.tenant, "groups": list(change.groups), "actors": list(change.actors), "low": low}
-            await self.conn.execute(self.compiled.activity.reattribute, parameters)
+            await self.conn.execute(affected, parameters)
             row = await (await self.conn.execute(_queries.delta_count)).fetchone()
             moved = row[0] if row else 0
         if moved:

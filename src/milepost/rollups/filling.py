@@ -1,4 +1,4 @@
-"""A table that is still being filled from history has no true numbers yet: whoever asks is told so, not answered wrongly."""
+"""What is still being filled from history has no true answers yet: whoever asks is told so, and not answered wrongly."""
 
 from __future__ import annotations
 
@@ -9,17 +9,23 @@ __all__ = ["BeingFilled", "require_filled"]
 
 _queries = load_queries(__package__, "filling.sql")
 
+COLUMN = "column d_"
+
 
 class BeingFilled(MilepostError):
     """This is being filled from the activities there were before it was declared: ask again."""
 
 
-async def require_filled(conn: Connection, tenant_id: int, table: str) -> None:
-    """table: such as rollup_NAME. Raises `BeingFilled`; its fact `name` is the table's."""
-    row = await (await conn.execute(_queries.filling, {"tenant_id": tenant_id, "name": table})).fetchone()
-    if row is not None:
-        kind, _, name = table.partition("_")
-        raise BeingFilled(
-            f"The {kind} {name} is being filled from the activities there were before it was declared: ask again.",
-            name=table,
-        )
+async def require_filled(conn: Connection, tenant_id: int, *names: str) -> None:
+    """names: `rollup_NAME`, `latest_NAME`, `pairs_NAME`, or `column d_NAME` of a data field. Raises `BeingFilled`."""
+    row = await (await conn.execute(_queries.filling, {"tenant_id": tenant_id, "names": list(names)})).fetchone()
+    if row is None:
+        return
+    if row[0].startswith(COLUMN):
+        what = f"data field {row[0].removeprefix(COLUMN)}"
+    else:
+        kind, _, name = row[0].partition("_")
+        what = f"{kind} {name}"
+    raise BeingFilled(
+        f"The {what} is being filled from the activities there were before it was declared: ask again.", name=row[0]
+    )

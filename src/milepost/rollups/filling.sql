@@ -1,3 +1,3 @@
 -- name: filling
 -- A row: not all of history is counted yet.
-SELECT filled_to FROM milepost.filling WHERE tenant_id = %(tenant_id)s AND name = %(name)s
+SELECT name FROM milepost.filling WHERE tenant_id = %(tenant_id)s AND name = ANY (%(names)s::text[]) ORDER BY name LIMIT 1

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
 
 from milepost.errors import FieldError, InvalidInput, NotFound
@@ -33,6 +33,7 @@ __all__ = ["Progress", "progress", "read_goal"]
 
 _queries = load_queries(__package__, "goals.sql")
 
+HUNDREDTH = Decimal("0.01")
 ADDING_UP = frozenset({"count", "sum", "distinct"})
 THE_ONE_BUCKET = datetime(1, 1, 1)
 
@@ -98,7 +99,7 @@ def progress(target: Decimal | None, value: Decimal | None, *, now: datetime, el
     return Progress(
         target=target,
         value=value,
-        percent=round(value / target * 100, 2),
+        percent=(value / target * 100).quantize(HUNDREDTH, ROUND_HALF_UP),
         remaining=remaining,
         projected_at=projected_at,
     )

@@ -185,11 +185,21 @@ class MemberIn(Struct):
     added_by: Annotated[str, Meta(description="The key's id, if absent.")] | UnsetType = UNSET
 
 
+class GroupNamed(Struct):
+    """A group without what depends on a time: its parent and zone."""
+
+    id: Id
+    kind: str | None
+    name: str | None
+    status: str
+    attributes: dict[str, Any]
+
+
 class Included(Struct):
     """What `include` asked for, by id."""
 
     actors: dict[str, Actor] | UnsetType = UNSET
-    groups: dict[str, Group] | UnsetType = UNSET
+    groups: dict[str, GroupNamed] | UnsetType = UNSET
 
 
 class ActivityPage(Struct):

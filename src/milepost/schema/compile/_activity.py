@@ -88,7 +88,9 @@ class CompiledActivity:
     insert: str  # stage → activity and delta; one row: how many
     correct: str  # stage and `moved` → activity and delta: rows that replace others
     take_back: str  # activities with the ids `old_ids` → delta, sign -1
-    reattribute: str  # activities from `low` on of `groups`, what is below them, and `actors` → delta, sign -1
+    # Activities from `low` on that a change of history moves → delta, sign -1. None: no rollup depends on it.
+    of_groups: str | None  # those that count for `groups` and what is below them
+    of_actors: str | None  # those of the members `actors`
     refill: str  # activities from `low` on, below `high` → delta, sign +1
     take_over: dict[str, str]  # by column: fills it from `data`, for activities from `low` on, below `high`
 
@@ -165,24 +167,30 @@ INSERT INTO delta (sign, {delta_names}) SELECT 1, {delta_names} FROM fresh"""
 INSERT INTO delta (sign, {delta_names}) SELECT 1, {delta_names} FROM fresh"""
     take_back = f"""INSERT INTO delta (sign, {delta_names})
 SELECT -1, {delta_names} FROM milepost.activity WHERE tenant_id = %(tenant_id)s AND id = ANY (%(old_ids)s)"""
-    reattribute = f"""WITH below AS (
-    SELECT DISTINCT group_id FROM milepost.group_reach
-    WHERE tenant_id = %(tenant_id)s AND ancestor_id = ANY (%(groups)s)
-), who AS (
-    SELECT actor_id FROM milepost.member WHERE tenant_id = %(tenant_id)s AND group_id IN (SELECT group_id FROM below)
-    UNION SELECT unnest(%(actors)s::bigint[])
+    addressed = "group" in {key for rollup in model.rollups.values() if rollup.belongs == "addressed" for key in rollup.by}
+    membership = any(rollup.belongs == "membership" for rollup in model.rollups.values())
+    ids = []
+    if addressed:
+        ids += [
+            f"SELECT a.id FROM below b JOIN milepost.{table} a ON a.tenant_id = %(tenant_id)s AND a.group_id = b.group_id"
+            " AND a.id >= %(low)s"
+            for table in ("activity", "activity_stream")
+        ]
+    if membership:
+        ids.append(
+            "SELECT a.id FROM below b JOIN milepost.member m ON m.tenant_id = %(tenant_id)s AND m.group_id = b.group_id"
+            " JOIN milepost.activity a ON a.tenant_id = %(tenant_id)s AND a.actor_id = m.actor_id AND a.id >= %(low)s"
+        )
+    of_groups = f"""WITH below AS (
+    SELECT DISTINCT group_id FROM milepost.group_reach WHERE tenant_id = %(tenant_id)s AND ancestor_id = ANY (%(groups)s)
 ), ids AS (
-    SELECT a.id FROM below b JOIN milepost.activity a
-        ON a.tenant_id = %(tenant_id)s AND a.group_id = b.group_id AND a.id >= %(low)s
-    UNION
-    SELECT a.id FROM below b JOIN milepost.activity_stream a
-        ON a.tenant_id = %(tenant_id)s AND a.group_id = b.group_id AND a.id >= %(low)s
-    UNION
-    SELECT a.id FROM who w JOIN milepost.activity a
-        ON a.tenant_id = %(tenant_id)s AND a.actor_id = w.actor_id AND a.id >= %(low)s
+    {" UNION ".join(ids)}
 )
 INSERT INTO delta (sign, {delta_names})
 SELECT -1, {delta_names} FROM ids JOIN milepost.activity USING (id) WHERE tenant_id = %(tenant_id)s"""
+    of_actors = f"""INSERT INTO delta (sign, {delta_names})
+SELECT -1, {delta_names} FROM milepost.activity
+WHERE tenant_id = %(tenant_id)s AND actor_id = ANY (%(actors)s) AND id >= %(low)s"""
     refill = f"""INSERT INTO delta (sign, {delta_names})
 SELECT 1, {delta_names} FROM milepost.activity WHERE tenant_id = %(tenant_id)s AND id >= %(low)s AND id < %(high)s"""
     take_over = {}
@@ -195,7 +203,8 @@ SELECT 1, {delta_names} FROM milepost.activity WHERE tenant_id = %(tenant_id)s A
             )
     return CompiledActivity(
         take_over=take_over,
-        reattribute=reattribute,
+        of_groups=of_groups if ids else None,
+        of_actors=of_actors if membership else None,
         refill=refill,
         ddl=tuple(ddl),
         temp_ddl=(

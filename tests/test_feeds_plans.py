@@ -1,0 +1,259 @@
+"""The plans of hot queries, against the real schema with rows in it.
+
+Each page's statements are planned generically, as a prepared statement is in the end, and compared with `tests/plans/NAME.txt`.
+A plan that reads a whole table, or sorts more than a page, is refused whatever the snapshot says; so is one made for the values
+asked for. `MILEPOST_TEST_WRITE_PLANS=1` writes the snapshots anew: look at the difference before it is committed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+from uuid import UUID
+
+import pytest
+import pytest_asyncio
+
+from milepost.access.tenants import create_tenant
+from milepost.activity import id_from
+from milepost.feeds.filters import Filter
+from milepost.feeds.read import read_page
+from milepost.postgres import Connection, Database, EmbeddedServer, sql
+from milepost.rollups.goals import read_goal
+from milepost.rollups.latest import read_latest
+from milepost.rollups.pairs import read_pairs
+from milepost.rollups.read import Question, read_rollup
+from milepost.schema.models import CurrentModel, current_model
+from milepost.settings import Settings
+from milepost.storage.activities import Presenter, by_ids
+from milepost.storage.partitions import ensure_partitions
+
+pytest_plugins = ["fix_web"]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+PLANS = Path(__file__).parent / "plans"
+SNAPSHOTS_OF = 18  # the major version whose plans are kept
+WRITE = os.environ.get("MILEPOST_TEST_WRITE_PLANS") == "1"
+LIMIT = 50
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+MIDDLE = id_from(datetime(2026, 1, 15, tzinfo=UTC))
+# Of an audience's range each, and in a feed of a group of two tables: what a page may sort.
+SORTED_MAX = 3 * 2 * (LIMIT + 1)
+LARGE = re.compile(r"activity|activity_\w+|rollup_\w+|latest_\w+|pairs_\w+|actor|groups")
+
+POPULATE = (
+    "INSERT INTO milepost.actor (tenant_id, actor_id, external_id) SELECT 1, i, 'user-' || i FROM generate_series(1, 20000) i",
+    "INSERT INTO milepost.groups (tenant_id, group_id, external_id) SELECT 1, i, 'team-' || i FROM generate_series(1, 20000) i",
+    """INSERT INTO milepost.activity (tenant_id, id, occurred_at, received_at, actor_id, group_id, more_groups, audience, verb,
+        object_kind, object_id, source, status, data, m_distance_m, d_device, d_effort)
+    SELECT 1, (left(replace(milepost.id_from(at)::text, '-', ''), 16) || '8' || left(md5(i::text), 15))::uuid, at, at,
+        1 + i % 2000, 1 + i % 400, CASE WHEN i % 20 = 0 THEN ARRAY[1 + i % 399] END, i % 3,
+        CASE WHEN i % 50 = 0 THEN 'grade' ELSE 'run' END, 'workout', 'w-' || i % 5000, 'strava',
+        CASE WHEN i % 100 = 0 THEN 'late' ELSE '' END, '{"a": 1}', i, 'device-' || i % 30, i % 10
+    FROM (SELECT i, timestamptz '2025-11-02' + i * interval '5 minutes' AS at FROM generate_series(1, 30000) i) s ORDER BY 2""",
+    """INSERT INTO milepost.activity_stream (tenant_id, group_id, audience, id)
+    SELECT tenant_id, unnest(more_groups), audience, id FROM milepost.activity WHERE more_groups IS NOT NULL""",
+    """INSERT INTO milepost.rollup_members (tenant_id, group_id, actor_id, per, bucket, n)
+    SELECT 1, 1 + a % 400, a, 'day', timestamp '2026-02-01' - d * interval '1 day', 1
+    FROM generate_series(1, 2000) a, generate_series(0, 9) d""",
+    """INSERT INTO milepost.rollup_team_distance (tenant_id, group_id, per, bucket, n)
+    SELECT 1, g, 'day', timestamp '2026-02-01' - d * interval '1 day', 1
+    FROM generate_series(1, 400) g, generate_series(0, 29) d""",
+    """INSERT INTO milepost.rollup_team_distance (tenant_id, group_id, per, bucket, n)
+    SELECT 1, g, 'all', timestamp '0001-01-01', 1 FROM generate_series(1, 400) g""",
+    """INSERT INTO milepost.latest_grade_book (tenant_id, group_id, object_kind, object_id, actor_id, id, occurred_at)
+    SELECT 1, 1 + a % 400, 'assessment', 'a-' || o, a, gen_random_uuid(), now()
+    FROM generate_series(1, 2000) a, generate_series(1, 5) o""",
+    """INSERT INTO milepost.pairs_tickets (tenant_id, object_kind, object_id, opened_id, opened_at, opened_by, group_id, closed_at)
+    SELECT 1, 'ticket', 't-' || i, gen_random_uuid(), now(), 1, 1 + i % 400, CASE WHEN i % 10 > 0 THEN now() + i * interval '1s' END
+    FROM generate_series(1, 10000) i""",
+    "ANALYZE",
+)
+
+Read = Callable[[Connection, CurrentModel, Presenter], Awaitable[object]]
+
+
+def feed(before: UUID | None = MIDDLE, **filters: Any) -> Read:
+    """A page of activities in the middle of the history."""
+
+    async def read(conn: Connection, current: CurrentModel, presenter: Presenter) -> object:
+        return await read_page(conn, 1, Filter(**filters), current.model, presenter, limit=LIMIT, before=before)
+
+    return read
+
+
+def rollup(name: str, per: str = "day", **keys: str) -> Read:
+    async def read(conn: Connection, current: CurrentModel, _: Presenter) -> object:
+        return await read_rollup(conn, 1, current.model, name, Question(keys=keys, per=per), limit=LIMIT)
+
+    return read
+
+
+async def one_activity(conn: Connection, _: CurrentModel, presenter: Presenter) -> object:
+    return await by_ids(conn, 1, [MIDDLE], presenter)
+
+
+async def goal(conn: Connection, current: CurrentModel, _: Presenter) -> object:
+    return await read_goal(conn, 1, current.model, "team_goal", {"group": "team-3"}, now=NOW)
+
+
+async def latest(conn: Connection, current: CurrentModel, _: Presenter) -> object:
+    return await read_latest(conn, 1, current.model, "grade_book", {"group": "team-3"}, limit=LIMIT)
+
+
+async def pairs_of_group(conn: Connection, current: CurrentModel, _: Presenter) -> object:
+    return await read_pairs(conn, 1, current.model, "tickets", object=None, group="team-3", limit=LIMIT)
+
+
+async def pairs_of_object(conn: Connection, current: CurrentModel, _: Presenter) -> object:
+    return await read_pairs(conn, 1, current.model, "tickets", object="ticket/t-3", group=None, limit=LIMIT)
+
+
+READS: dict[str, Read] = {
+    "list": feed(),
+    "list_first_page": feed(before=None),
+    "list_between_times": feed(since=datetime(2025, 12, 24, tzinfo=UTC), until=NOW),
+    "list_by_verb": feed(verb="run"),
+    "list_by_status": feed(status="late"),
+    "list_by_source_tested": feed(source="strava"),
+    "list_by_data": feed(data={"device": "device-3"}),
+    "list_by_data_and_verb": feed(data={"device": "device-3"}, verb="run"),
+    "feed_of_group": feed(group="team-3"),
+    "feed_of_group_by_verb": feed(group="team-3", verb="grade"),
+    "feed_of_actor": feed(actor="user-3"),
+    "feed_of_actor_in_group": feed(actor="user-3", group="team-4"),
+    "feed_of_object": feed(object=("workout", "w-3")),
+    "activity": one_activity,
+    "rollup_of_group": rollup("team_distance", group="team-3"),
+    "rollup_of_member": rollup("members", group="team-4", actor="user-3"),
+    "rollup_of_all_groups": rollup("team_distance"),
+    "rollup_of_one_of_two_keys": rollup("members", group="team-4"),
+    "goal": goal,
+    "latest": latest,
+    "pairs_of_group": pairs_of_group,
+    "pairs_of_object": pairs_of_object,
+}
+
+
+@dataclass(frozen=True)
+class Asked:
+    text: str
+    parameters: dict[str, Any]
+
+
+class Recorder:
+    """A connection that notes what is asked of it."""
+
+    def __init__(self, conn: Connection) -> None:
+        self._conn = conn
+        self.asked: list[Asked] = []
+
+    async def execute(self, query: str, parameters: dict[str, Any] | None = None) -> Any:
+        self.asked.append(Asked(query, parameters or {}))
+        return await self._conn.execute(query.encode(), parameters)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Populated:
+    db: Database
+    current: CurrentModel
+    presenter: Presenter
+    major: int
+
+
+@pytest.fixture(scope="module")
+def plans_url(server: EmbeddedServer, web_template: str) -> Iterator[str]:
+    yield server.clone_database(web_template, "plans")
+    server.drop_database("plans")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def populated(plans_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Populated]:
+    """30,000 activities over four partitions, 20,000 actors and groups, and what is derived from as many."""
+    settings = Settings(data_dir=tmp_path_factory.mktemp("plans"), write_pool_min=0, point_pool_min=0, analytics_pool_min=0)
+    async with await Database.connect_owner(plans_url) as owner:
+        assert (await create_tenant(owner, "acme", 1)).tenant_id == 1
+        await ensure_partitions(owner, id_from(datetime(2025, 11, 1, tzinfo=UTC)), id_from(NOW), NOW)
+        for statement in POPULATE:
+            await owner.execute(statement.encode())
+        major = owner.info.server_version // 10_000
+    async with await Database.open(plans_url, settings) as db:
+        async with db.transaction("point") as conn:
+            current = await current_model(conn)
+        yield Populated(db=db, current=current, presenter=Presenter(current.compiled.columns), major=major)
+
+
+async def asked_by(populated: Populated, read: Read) -> list[Asked]:
+    async with populated.db.transaction("point", tenant_id=1, snapshot=True) as conn:
+        recorder = Recorder(conn)
+        await read(cast("Connection", recorder), populated.current, populated.presenter)
+    return recorder.asked
+
+
+async def explained(populated: Populated, asked: Asked, *, mode: str, options: str) -> Any:
+    """The plan of a statement once it is prepared. mode: plan_cache_mode."""
+    order: list[str] = []
+
+    def place(found: re.Match[str]) -> str:
+        if found[1] not in order:
+            order.append(found[1])
+        return f"${order.index(found[1]) + 1}"
+
+    text = re.sub(r"%\((\w+)\)[sb]", place, asked.text).replace("%%", "%")
+    values = sql.SQL(", ").join(sql.Literal(asked.parameters[name]) for name in order)
+    given = sql.SQL("({})").format(values) if order else sql.SQL("")
+    async with populated.db.transaction("point", tenant_id=1, snapshot=True) as conn:
+        await conn.execute(f"SET LOCAL plan_cache_mode = {mode}".encode())
+        await conn.execute(f"PREPARE asked AS {text}".encode())
+        explain = sql.SQL("EXPLAIN ({}) EXECUTE asked{}").format(sql.SQL(cast("Any", options)), given)
+        rows = await (await conn.execute(explain)).fetchall()
+        await conn.execute(b"DEALLOCATE asked")
+    return rows
+
+
+@pytest.mark.parametrize("name", READS)
+async def test_plans_are_as_they_were(populated: Populated, name: str) -> None:
+    """The generic plans are those that were looked at when the snapshot was written."""
+    if populated.major != SNAPSHOTS_OF:
+        pytest.skip(f"the snapshots are of PostgreSQL {SNAPSHOTS_OF}")
+    parts = []
+    for asked in await asked_by(populated, READS[name]):
+        rows = await explained(populated, asked, mode="force_generic_plan", options="COSTS OFF")
+        mark = re.match(r"/\* (\S+) \*/", asked.text)
+        parts.append("\n".join([f"-- {mark[1] if mark else 'query'}", *(row[0] for row in rows)]))
+    shown = "\n\n".join(parts) + "\n"
+    file = PLANS / f"{name}.txt"
+    if WRITE:
+        file.write_text(shown, encoding="utf-8")
+    assert shown == file.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("mode", ["force_generic_plan", "force_custom_plan"])
+@pytest.mark.parametrize("name", READS)
+async def test_no_plan_reads_or_sorts_more_than_a_page(populated: Populated, name: str, mode: str) -> None:
+    """Nothing reads a large table from end to end, and what is sorted is a page."""
+    for asked in await asked_by(populated, READS[name]):
+        ((found,),) = await explained(populated, asked, mode=mode, options="FORMAT JSON")
+        for node, above in nodes(found[0]["Plan"]):
+            kind = node["Node Type"]
+            assert not (kind == "Seq Scan" and LARGE.fullmatch(node["Relation Name"])), (asked.text, node)
+            if kind == "Sort":
+                assert sum(child["Plan Rows"] for child in node["Plans"]) <= SORTED_MAX, (asked.text, node)
+            if kind == "Incremental Sort":
+                assert "Limit" in above, (asked.text, node)
+
+
+def nodes(plan: dict[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[dict[str, Any], tuple[str, ...]]]:
+    yield plan, above
+    for child in plan.get("Plans", ()):
+        yield from nodes(child, (*above, plan["Node Type"]))
+
+
+def test_every_snapshot_is_of_a_plan() -> None:
+    """No file is left of a query that is gone."""
+    assert {file.stem for file in PLANS.glob("*.txt")} == set(READS)

@@ -1,0 +1,366 @@
+"""The server around the API: health, metrics, description, front page, methods, and its life as a process."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from milepost.errors import DatabaseUnavailable, MilepostError, SchemaMismatch, SettingsError
+from milepost.settings import Settings
+from milepost.web import schemas
+from milepost.web.health import missing
+from milepost.web.problems import KINDS, problem_of
+from milepost.web.server import listen, serving
+from web_client import Api, Served, run_of
+
+pytest_plugins = ["fix_web"]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+# ── What everybody may ask ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_health(api: Api) -> None:
+    """Up without a look at anything else; ready with a database, a model, a loader for each lane, and partitions."""
+    assert await api.get("/healthz", key=None) == {"status": "up"}
+    assert await api.get("/readyz", key=None) == {"ready": True, "missing": []}
+    assert (await api("HEAD", "/healthz", key=None)).status_code == 200
+
+
+async def test_not_ready(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is missing is named: here a loader for a lane that nobody holds, and the model."""
+    monkeypatch.setattr(api.services.models, "_served", None)
+    owner = await api.services.db.owner()
+    try:
+        await owner.execute(b"INSERT INTO milepost.lane (lane) VALUES (99)")
+        answer = await api("GET", "/readyz", key=None)
+        assert answer.status_code == 503
+        assert answer.json() == {
+            "ready": False,
+            "missing": [
+                {
+                    "check": "model",
+                    "detail": "No model has been applied to this database yet: run `milepost model apply FILE`.",
+                },
+                {"check": "lanes", "detail": "No loader holds lane 99."},
+            ],
+        }
+        answer = await api("POST", "/v1/activities", json={"activities": [run_of()]})
+        assert answer.status_code == 503
+        assert answer.json()["type"] == "/problems/not-ready"
+        assert answer.headers["retry-after"] == "2"
+    finally:
+        await owner.execute(b"DELETE FROM milepost.lane WHERE lane = 99")
+        await owner.close()
+
+
+async def test_no_database(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a database every route says so with Retry-After, and readiness names it."""
+
+    def gone(*_: Any, **__: Any) -> Any:
+        raise DatabaseUnavailable
+
+    monkeypatch.setattr(api.services.db, "transaction", gone)
+    api.services.keys._known.clear()
+    answer = await api("GET", "/v1/activities")
+    assert answer.status_code == 503
+    assert answer.json() == {
+        "type": "/problems/unavailable",
+        "title": "The database cannot be reached",
+        "status": 503,
+        "detail": "PostgreSQL cannot be reached now; trying again may help.",
+    }
+    assert answer.headers["retry-after"] == "1"
+    assert [check for check, _ in await missing(api.services)] == ["database"]
+
+
+async def test_our_own_mistake(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error that nobody foresaw is a 500 with an id, and says nothing of what is inside."""
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise ZeroDivisionError("the password is swordfish")
+
+    monkeypatch.setattr("milepost.web.feeds.read_page", broken)
+    monkeypatch.setattr(api.services.queue, "enqueue", broken)
+    for method, more in (("GET", {}), ("POST", {"json": {"activities": [run_of()]}})):
+        answer = await api(method, "/v1/activities", **more)
+        assert answer.status_code == 500
+        problem = answer.json()
+        assert problem["type"] == "/problems/internal"
+        assert problem["id"] in problem["detail"]
+        assert "swordfish" not in answer.text
+
+
+async def test_a_model_that_is_changing() -> None:
+    """A table that went with an older model is no mistake of ours: ask again."""
+    problem = problem_of(MilepostError("relation does not exist", sqlstate="42P01"))
+    assert (problem.status, problem.kind.slug) == (503, "not-ready")
+
+
+async def test_metrics(api: Api) -> None:
+    """Requests are counted by their route, never by an id in their path."""
+    await api.send(run_of("user-with-a-name"))
+    await api.get("/v1/actors/user-with-a-name")
+    await api("GET", "/v1/none/of/this")
+    answer = await api("GET", "/metrics", key=None)
+    assert answer.headers["content-type"].startswith("text/plain; version=")
+    text = answer.text
+    assert "user-with-a-name" not in text
+    assert re.search(r'http_requests_total\{method="GET",route="/v1/actors/\{actor(:str)?\}",status="200"\} ', text)
+    assert re.search(r'http_requests_total\{method="POST",route="/v1/activities",status="200"\} ', text)
+    assert re.search(r'http_requests_total\{method="GET",route="none",status="404"\} ', text)
+    assert re.search(r"milepost_intake_accepted_total [1-9]", text)
+    assert 'milepost_pool_connections{pool="point",state="idle"}' in text
+
+
+@pytest.mark.parametrize(("method", "path", "allowed"), [("PUT", "/v1/activities", "GET"), ("DELETE", "/v1/groups", "GET")])
+async def test_methods(api: Api, method: str, path: str, allowed: str) -> None:
+    """A method that a route does not have: 405 with those it has."""
+    answer = await api(method, path)
+    assert answer.status_code == 405
+    assert allowed in answer.headers["allow"]
+    assert answer.json()["type"] == "/problems/method-not-allowed"
+
+
+async def test_routes_of_later(api: Api) -> None:
+    """What is not there yet is not found, and says so as a problem."""
+    for path in ("/v1/home", "/v1/boards/x", "/v1/live", "/v1/activities/x/versions", "/favicon.ico"):
+        answer = await api("GET", path)
+        assert answer.status_code == 404
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_front_page(api: Api) -> None:
+    """A person sees what it is and where to go; nothing is fetched from elsewhere."""
+    answer = await api("GET", "/", key=None)
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    for part in ("/openapi.json", "/healthz", "/metrics", "POST /v1/activities", "GET /v1/goals/{name}"):
+        assert part in answer.text
+    assert "http" not in answer.text.replace("<!doctype html>", "")
+
+
+async def test_problems_are_explained(api: Api) -> None:
+    """The type of each problem leads to a sentence about it."""
+    for slug, kind in KINDS.items():
+        answer = await api("GET", f"/problems/{slug}", key=None)
+        assert answer.text == f"{kind.status} {kind.title}\n\n{kind.meaning}\n"
+    assert (await api("GET", "/problems/none", key=None)).status_code == 404
+
+
+# ── The description ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def references(part: Any) -> Iterator[str]:
+    if isinstance(part, dict):
+        if "$ref" in part:
+            yield part["$ref"]
+        for value in part.values():
+            yield from references(value)
+    elif isinstance(part, list):
+        for value in part:
+            yield from references(value)
+
+
+async def test_openapi_is_complete(api: Api) -> None:
+    """Every route is described: tag, summary, what it takes and answers, and every reference leads somewhere."""
+    document = await api.get("/openapi.json", key=None)
+    assert document["openapi"].startswith("3.1")
+    tags = {tag["name"] for tag in document["tags"]}
+    operations = [(path, method, operation) for path, item in document["paths"].items() for method, operation in item.items()]
+    assert len(operations) > 25
+    for path, method, operation in operations:
+        where = f"{method} {path}"
+        assert set(operation["tags"]) <= tags, where
+        assert operation["summary"], where
+        assert operation["responses"], where
+        assert ("requestBody" in operation) == (method in ("put", "patch", "post")), where
+        named = set(re.findall(r"\{(\w+)\}", path))
+        assert named == {one["name"] for one in operation.get("parameters", ()) if one["in"] == "path"}, where
+        if path.startswith("/v1/"):
+            assert "default" in operation["responses"], where
+    schemas_there = document["components"]["schemas"]
+    for reference in set(references(document)):
+        assert reference.removeprefix("#/components/schemas/") in schemas_there
+    assert {one["name"] for one in document["paths"]["/v1/activities"]["get"]["parameters"]} >= {"from", "to", "data.NAME"}
+    assert len({operation["operationId"] for _, _, operation in operations}) == len(operations)
+
+
+async def test_answers_are_as_described(api: Api) -> None:
+    """Real answers have exactly the fields that the description names, of the types it names."""
+    await api("PUT", "/v1/groups/team-1", json={"kind": "team", "attributes": {"goal_m": 10}})
+    member = await api("PUT", "/v1/groups/team-1/members/user-1", json={"role": "member"})
+    full = run_of(
+        key="k",
+        measures={"distance_m": 1.5},
+        data={"device": "a"},
+        source="s",
+        status="t",
+        object={"kind": "workout", "id": "1"},
+    )
+    taken = await api.send(full, {"actor": "user-1", "verb": "grade", "group": "team-1", "measures": {"score": 1},
+                                  "object": {"kind": "assessment", "id": "1"}},
+                           {"actor": "user-1", "verb": "report", "group": "team-1", "object": {"kind": "ticket", "id": "1"}})  # fmt: skip
+    for schema, answer in (
+        (schemas.Taken, taken),
+        (schemas.Member, member.json()),
+        (schemas.Activity, await api.get(f"/v1/activities/{taken['ids'][0]}")),
+        (schemas.ActivityPage, await api.get("/v1/activities", params={"include": "actor,group"})),
+        (schemas.Group, await api.get("/v1/groups/team-1")),
+        (schemas.GroupPage, await api.get("/v1/groups")),
+        (schemas.Actor, await api.get("/v1/actors/user-1")),
+        (schemas.ActorPage, await api.get("/v1/actors")),
+        (schemas.MemberPage, await api.get("/v1/groups/team-1/members")),
+        (schemas.RollupPage, await api.get("/v1/rollups/team_distance", params={"group": "team-1"})),
+        (schemas.Goal, await api.get("/v1/goals/team_goal", params={"group": "team-1"})),
+        (schemas.LatestPage, await api.get("/v1/latest/grade_book")),
+        (schemas.PairPage, await api.get("/v1/pairs/tickets", params={"group": "team-1"})),
+        (schemas.ReceiptShown, await api.get(f"/v1/receipts/{taken['receipt']}")),
+        (schemas.Lanes, await api.get("/v1/admin/lanes")),
+        (schemas.KeyPage, await api.get("/v1/admin/keys")),
+        (schemas.DeadLetterPage, await api.get("/v1/admin/dead-letters")),
+        (schemas.ModelShown, await api.get("/v1/admin/model")),
+        (schemas.Readiness, await api.get("/readyz")),
+        (schemas.ProblemShown, (await api("GET", "/v1/activities?limit=0")).json()),
+    ):
+        if "items" in answer:
+            assert answer["items"] or schema is schemas.DeadLetterPage, schema
+        read = msgspec.to_builtins(msgspec.convert(answer, schema))
+        assert shape(read) == shape(answer), schema
+
+
+def shape(part: Any) -> Any:
+    """The names of the fields, at every depth."""
+    if isinstance(part, dict):
+        return {name: shape(value) for name, value in part.items()}
+    if isinstance(part, list):
+        return [shape(value) for value in part]
+    return None
+
+
+async def test_admin(api: Api) -> None:
+    """Admin routes want the scope; they show the tenant's own keys and dead letters, and the model."""
+    owner = await api.services.db.owner()
+    try:
+        for number in range(3):
+            await owner.execute(
+                b"INSERT INTO milepost.dead_letter (tenant_id, batch_id, kind, model, rows, received_at, payload, error)"
+                b" VALUES (%s, %s, %s, 1, 5, now(), '', 'why')",
+                (api.tenant_id, 1000 + number, number % 2),
+            )
+    finally:
+        await owner.close()
+    letters = await api.all_pages("/v1/admin/dead-letters", limit=1)
+    assert [(one["batch_id"], one["kind"]) for one in letters] == [
+        (1000, "activities"),
+        (1001, "command"),
+        (1002, "activities"),
+    ]
+    assert {one["name"] for one in (await api.get("/v1/admin/keys"))["items"]} == {"all", "read", "write", "admin"}
+    assert (await api.get("/v1/admin/model"))["name"] == "spine"
+    assert [one["lane"] for one in (await api.get("/v1/admin/lanes"))["items"]] == [0, 1]
+    for path in ("lanes", "keys", "dead-letters", "model"):
+        assert (await api("GET", f"/v1/admin/{path}", key="write")).status_code == 403
+
+
+# ── The process ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_on_a_socket(served: Served, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Served by uvicorn: a request in flight is finished when it stops, and then nothing listens any more."""
+    async with serving(served.settings, served.url, load=False) as server:
+        queue = server.services.queue
+        enqueue, reached, go_on = queue.enqueue, asyncio.Event(), asyncio.Event()
+
+        async def held(**batch: Any) -> Any:
+            reached.set()
+            await go_on.wait()
+            return await enqueue(**batch)
+
+        headers = {"authorization": f"Bearer {api.keys['all']}"}
+        async with httpx.AsyncClient(base_url=server.address, headers=headers, timeout=30) as client:
+            body = {"activities": [run_of()]}
+            answer = await client.post("/v1/activities", json=body, headers={"prefer": "wait=20"})
+            assert (answer.status_code, answer.json()["loaded"]) == (200, 1)
+            answer = await client.head("/v1/activities")
+            assert (answer.status_code, answer.content) == (200, b"")
+            answer = await client.post("/v1/activities", content=b" " * (21 * 1024 * 1024))
+            assert answer.status_code == 413
+            monkeypatch.setattr(queue, "enqueue", held)
+            last = asyncio.create_task(client.post("/v1/activities", json=body))
+            await reached.wait()
+            server.stop()
+            go_on.set()
+            assert (await last).status_code == 202
+        await server.wait()
+    with pytest.raises(httpx.ConnectError):
+        async with httpx.AsyncClient() as client:
+            await client.get(server.address)
+
+
+async def test_what_keeps_it_from_starting(served: Served, database_url: str) -> None:
+    """A database without the schema, or an address in use, is a sentence before anything is served."""
+    with pytest.raises(SchemaMismatch, match="milepost db migrate"):
+        async with serving(served.settings, database_url):
+            pass
+    taken = listen(served.settings)
+    try:
+        with pytest.raises(SettingsError, match=r"Cannot listen on 127\.0\.0\.1:"):
+            listen(replace(served.settings, port=taken.getsockname()[1]))
+    finally:
+        taken.close()
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from milepost.settings import Settings
+from milepost.telemetry import configure_logs
+from milepost.web.server import serve
+
+configure_logs("warning")
+settings = Settings(data_dir=Path(sys.argv[2]), port=0, workers=int(sys.argv[3]), log_level="warning")
+if __name__ == "__main__":
+    serve(settings, sys.argv[1], on_ready=lambda address: print(address, flush=True))
+"""
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_as_a_program(web_url: str, tmp_path: Any, workers: int) -> None:
+    """One process or several answer at the printed address, and SIGTERM ends them all cleanly."""
+    script = tmp_path / "program.py"
+    script.write_text(PROGRAM)
+    words = [sys.executable, str(script), web_url, str(tmp_path), str(workers)]
+    running = await asyncio.create_subprocess_exec(*words, stdout=subprocess.PIPE)
+    try:
+        assert running.stdout is not None
+        address = (await running.stdout.readline()).decode().strip()
+        async with httpx.AsyncClient(base_url=address) as client:
+            for _ in range(4):
+                assert (await client.get("/healthz")).json() == {"status": "up"}
+        running.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(60):
+            assert await running.wait() == 0
+    finally:
+        if running.returncode is None:
+            running.kill()
+            await running.wait()
+    port = int(address.rpartition(":")[2])
+    with socket.socket() as free:
+        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        free.bind(("127.0.0.1", port))
+
+
+async def test_settings_name_no_secret() -> None:
+    """The database's URL, which holds a password, is not in what is logged of the settings."""
+    assert "swordfish" not in repr(Settings(database_url="postgresql://me:swordfish@db/milepost"))
