@@ -1,7 +1,7 @@
-"""Named points of the path at which a test can kill the process: `MILEPOST_TEST_FAULT=load.folded:3` kills at the third pass.
+"""Named points of the path at which a test can kill: `MILEPOST_TEST_FAULT=load.folded:3` kills this process at the third pass.
 
-Nothing is configurable beyond that, and nothing happens where the variable is not set: a point costs a look at a module global.
-SIGKILL, because what is promised holds at any instant, with no handler run.
+`MILEPOST_TEST_FAULT_PID` names another process to kill there, such as PostgreSQL's. Nothing happens where the variable is not set: a
+point costs a look at a module global. SIGKILL, because what is promised holds at any instant, with no handler run.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ POINTS = (
 )
 
 _wanted, _, _passes = os.environ.get("MILEPOST_TEST_FAULT", "").partition(":")
+_victim = int(os.environ.get("MILEPOST_TEST_FAULT_PID", "0")) or os.getpid()
 _left = int(_passes or 1)
 
 
 def reach(point: str) -> None:
-    """Pass a named point; die here if a test asked for it."""
+    """Pass a named point; kill here if a test asked for it."""
     global _left
     if _wanted != point:
         return
     _left -= 1
-    if _left <= 0:
-        os.kill(os.getpid(), signal.SIGKILL)
+    if _left == 0:
+        os.kill(_victim, signal.SIGKILL)

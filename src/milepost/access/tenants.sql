@@ -1,13 +1,15 @@
 -- Tenants. They and their keys carry no row-level security: they are read before it is known whose request it is.
 
 -- name: create_tenant
--- On the lane with the fewest tenants, the first of those. No row: the name is taken.
+-- On the lane with the fewest tenants, the first of those, and only on one that there is: no other would ever be loaded. No row: the
+-- name is taken.
 INSERT INTO milepost.tenant (name, lane)
-SELECT %(name)s, lane.number
-FROM generate_series(0, %(lanes)s - 1) AS lane (number)
-LEFT JOIN milepost.tenant t ON t.lane = lane.number
-GROUP BY lane.number
-ORDER BY count(t.tenant_id), lane.number
+SELECT %(name)s, l.lane
+FROM milepost.lane l
+LEFT JOIN milepost.tenant t ON t.lane = l.lane
+WHERE l.lane < %(lanes)s
+GROUP BY l.lane
+ORDER BY count(t.tenant_id), l.lane
 LIMIT 1
 ON CONFLICT (name) DO NOTHING
 RETURNING tenant_id, name, lane, created_at;

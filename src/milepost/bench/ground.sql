@@ -74,7 +74,3 @@ COPY milepost.activity (tenant_id, {columns}) FROM STDIN (FORMAT binary)
 -- name: remove_copied
 -- The next round finds the table as this one did.
 DELETE FROM milepost.activity WHERE tenant_id = ANY (%(tenants)s)
-
--- name: groups_of
--- Groups, the ones with most activities first.
-SELECT group_id, count(*) FROM milepost.activity WHERE tenant_id = %(tenant_id)s GROUP BY 1 ORDER BY 2 DESC

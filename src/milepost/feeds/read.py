@@ -8,9 +8,9 @@ showed: what is written in between neither repeats nor skips an item. It costs t
 are tested row by row, at most `SCANNED_MAX` rows are looked at: a page may then hold fewer items than asked for, even
 none, and still have a next one.
 
-conn: in a transaction that is one snapshot, since a filtered page asks twice. Raises `InvalidInput` for a data field
-that the model does not declare as a filter, `BeingFilled` for one that is being filled from history. An actor or
-group that is not known has no activities.
+conn: in a transaction of its own that is one snapshot: a page asks two or three times, and sets how that is planned.
+Raises `InvalidInput` for a data field that the model does not declare as a filter, `BeingFilled` for one that is
+being filled from history. An actor or group that is not known has no activities.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -29,6 +30,7 @@ from milepost.model import Model
 from milepost.postgres import Connection, load_queries
 from milepost.rollups.filling import require_filled
 from milepost.storage.activities import Presenter
+from milepost.storage.by_index import plan_by_index
 
 __all__ = ["EVERYTHING", "SCANNED_MAX", "Page", "read_page", "statements"]
 
@@ -48,9 +50,9 @@ class Page:
 
 @dataclass(frozen=True, kw_only=True)
 class Statements:
-    """boundary: None where the page needs no second question."""
+    """ids: of the page's activities, newest first within each range. boundary: None where nothing is tested."""
 
-    page: LiteralString
+    ids: LiteralString
     boundary: LiteralString | None
 
 
@@ -66,6 +68,7 @@ async def read_page(
     audiences: Sequence[int] = EVERYTHING,
 ) -> Page:
     """audiences: which of public (0), group (1) and private (2) activities the reader may see here."""
+    await plan_by_index(conn)
     actor_id = group_id = None
     if filter.actor is not None:
         actor_id = (await actor_ids(conn, tenant_id, [filter.actor])).get(filter.actor)
@@ -79,58 +82,67 @@ async def read_page(
     low = _id_at(filter.since, SMALLEST_ID)
     high = min(_id_at(filter.until, LARGEST_ID), before or LARGEST_ID)
     parameters = {**found.parameters, "tenant_id": tenant_id, "low": low, "high": high, "audiences": list(audiences)}
-    texts = statements(found, presenter.columns, limit=limit, every=len(audiences) == len(EVERYTHING))
-    rows = await (await conn.execute(texts.page, parameters)).fetchall()
+    texts = statements(found, limit=limit, every=len(audiences) == len(EVERYTHING))
+    rows = await (await conn.execute(texts.ids, parameters)).fetchall()
+    ids = sorted((row[0] for row in rows), reverse=True)[: limit + 1]
     end = None
     if texts.boundary is not None:
-        if len(rows) > limit:
-            parameters["low"] = rows[limit][0]
-        row = await (await conn.execute(texts.boundary, parameters)).fetchone()
-        end = row[0] if row else None
-    return _page(rows, end, limit, presenter)
+        if len(ids) > limit:
+            parameters["low"] = ids[limit]
+        rows = await (await conn.execute(texts.boundary, parameters)).fetchall()
+        end = max((row[0] for row in rows), default=None)
+    shown, following = _cut(ids, end, limit)
+    return Page(items=await _shown(conn, tenant_id, shown, presenter), next=following)
 
 
-def _page(rows: list[tuple[Any, ...]], end: UUID | None, limit: int, presenter: Presenter) -> Page:
-    """end: below this id not everything has been looked at."""
-    whole = rows if end is None else [row for row in rows if row[0] >= end]
+def _cut(ids: list[UUID], end: UUID | None, limit: int) -> tuple[list[UUID], UUID | None]:
+    """What the page shows, and where the next one begins. end: below this id not everything has been looked at."""
+    whole = ids if end is None else [one for one in ids if one >= end]
     shown = whole[:limit]
-    following = shown[-1][0] if len(whole) > limit else end
-    return Page(items=[presenter.present(row) for row in shown], next=following)
+    return shown, shown[-1] if len(whole) > limit else end
+
+
+async def _shown(conn: Connection, tenant_id: int, ids: list[UUID], presenter: Presenter) -> list[dict[str, Any]]:
+    if not ids:
+        return []
+    query = _put(_queries.shown, columns=presenter.columns)
+    parameters = {"tenant_id": tenant_id, "ids": ids, "first": ids[-1], "last": ids[0]}
+    rows = await (await conn.execute(query, parameters)).fetchall()
+    return [presenter.present(row) for row in sorted(rows, key=itemgetter(0), reverse=True)]
 
 
 def _id_at(moment: datetime | None, otherwise: UUID) -> UUID:
     return otherwise if moment is None else id_from(moment)
 
 
-def statements(found: Lookup, columns: LiteralString, *, limit: int, every: bool) -> Statements:
-    """The SQL of one kind of page. One row more than `limit` is read: it tells whether there is a next page."""
+def statements(found: Lookup, *, limit: int, every: bool) -> Statements:
+    """The SQL of one kind of page. One id more than `limit` is read: it tells whether there is a next page."""
     rest = found.rest
     if found.kind == "id" and not every:
         rest = (*rest, "s.audience = ANY (%(audiences)s::smallint[])")
-    words = {
-        "lead": found.lead,
-        "rest": " AND ".join(rest) or "true",
-        "rows": str(limit + 1),
-        "scanned": str(SCANNED_MAX if rest else limit + 1),
-        "before_last": str(SCANNED_MAX - 1),
-        "columns": columns,
-    }
+    tested = bool(rest)
     match found.kind:
         case "id":
-            source = _queries.in_order_tested if rest else _queries.in_order
+            ids = _queries.in_order_tested if tested else _queries.in_order
             boundary = _queries.boundary_in_order
         case "audience":
-            each = _queries.activities_tested if rest else _queries.activities
-            source = _put(_queries.by_audience, each=each)
-            boundary = _put(_queries.boundary_by_audience, each=_queries.boundary_of_activities)
+            each = _queries.activities_tested if tested else _queries.activities
+            ids = _put(_queries.by_audience, each=each)
+            boundary = _put(_queries.by_audience, each=_queries.boundary_of_activities)
         case "group":
-            each = _queries.activities_tested if rest else _queries.activities
-            source = _put(_queries.by_audience, each=f"({each}) UNION ALL ({_queries.stream})")
+            own = _queries.activities_tested if tested else _queries.activities
+            others = _queries.stream_tested if tested else _queries.stream
+            ids = _put(_queries.by_audience, each=f"({own}) UNION ALL ({others})")
             both = f"({_queries.boundary_of_activities}) UNION ALL ({_queries.boundary_of_stream})"
-            boundary = _put(_queries.boundary_by_audience, each=both)
-    return Statements(
-        page=_put(_put(_queries.page, source=source), **words), boundary=_put(boundary, **words) if rest else None
-    )
+            boundary = _put(_queries.by_audience, each=both)
+    words = {
+        "lead": found.lead,
+        "rest": " AND ".join(rest),
+        "rows": str(limit + 1),
+        "scanned": str(SCANNED_MAX),
+        "before_last": str(SCANNED_MAX - 1),
+    }
+    return Statements(ids=_put(ids, **words), boundary=_put(boundary, **words) if tested else None)
 
 
 def _put(template: LiteralString, **words: str) -> LiteralString:

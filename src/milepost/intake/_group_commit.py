@@ -19,6 +19,7 @@ from typing import Any
 
 import structlog
 
+from milepost import faults
 from milepost.errors import DatabaseUnavailable, MilepostError, SchemaMismatch
 from milepost.intake._batches import Kind, NewBatch
 from milepost.intake._tables import for_table
@@ -106,7 +107,9 @@ class GroupCommit:
     async def _commit(self, session: _Session, group: list[_Waiting]) -> None:
         began = perf_counter()
         try:
+            faults.reach("enqueue.before_commit")
             batch_ids = await session.insert([waiting.batch for waiting in group])
+            faults.reach("enqueue.after_commit")
         except Exception as error:
             await session.close()
             if isinstance(error, MilepostError | TimeoutError):

@@ -108,7 +108,7 @@ class Runner:
             return problem(error)
         moved = 0
         activity = self.compiled.activity
-        affected = activity.of_groups if change.groups else activity.of_actors
+        affected = activity.of_actors if change.actors else activity.of_groups
         if change.since is not None and affected is not None:
             await self._fresh()
             low = SMALLEST_ID if change.since.year <= 1 else id_from(change.since)

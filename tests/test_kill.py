@@ -1,0 +1,251 @@
+"""Invariants 1 and 2 under SIGKILL: of the loader, of the server and of PostgreSQL, at the named points of the path.
+
+100 kills: 60 loaders (12 at each point of the load), 20 servers, 20 times PostgreSQL. After each, the rest is loaded by a fresh
+process; at the end every acknowledged activity is there once, and verify finds no difference. `MILEPOST_TEST_KILLS` scales it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fix_postgres import chosen_bin, in_own_loop
+from milepost.access.keys import create_key
+from milepost.access.tenants import create_tenant
+from milepost.errors import MilepostError
+from milepost.intake.accept import Acceptor
+from milepost.intake.queue import Queue
+from milepost.postgres import Database, EmbeddedServer
+from milepost.rollups.verify import verify
+from milepost.schema import migrate
+from milepost.schema.models import apply_model, current_model
+from milepost.settings import Settings
+
+SCALE = float(os.environ.get("MILEPOST_TEST_KILLS", "100")) / 100
+LOADER_POINTS = ["load.copied", "load.inserted", "load.folded", "load.before_commit", "load.after_commit"]
+SERVER_POINTS = ["enqueue.before_commit", "enqueue.after_commit", *LOADER_POINTS]
+MODEL = """
+name = "kill"
+[verbs.run]
+measures.distance_m = { type = "decimal(1)" }
+[rollups.per_actor]
+of = "run"
+by = ["actor"]
+per = ["day", "all"]
+values = ["count", "sum(distance_m)", "max(distance_m)", "distinct(object)"]
+[latest.newest]
+of = "run"
+by = ["actor"]
+values = ["distance_m"]
+"""
+
+pytestmark = pytest.mark.timeout(900)
+
+
+class Site:
+    """A durable server (its fsync is on: what is promised is promised to survive), one tenant, and what was acknowledged."""
+
+    def __init__(self, server: EmbeddedServer, url: str, settings: Settings) -> None:
+        self.server, self.url, self.settings = server, url, settings
+        self.tenant_id = 0
+        self.key = ""
+        self.acknowledged: set[str] = set()
+        self.unsure: set[str] = set()  # sent, but the answer was lost: may be there, once
+        self.rng = random.Random(11)
+        self.number = 0
+
+    async def prepare(self) -> None:
+        owner = await Database.connect_owner(self.url)
+        async with owner:
+            await migrate(owner, 1)
+            await apply_model(owner, MODEL)
+            self.tenant_id = (await create_tenant(owner, "site", 1)).tenant_id
+            self.key = await create_key(owner, self.tenant_id, ["read", "write"], "test")
+
+    def batch(self, rows: int = 20) -> list[dict[str, Any]]:
+        made = []
+        for _ in range(rows):
+            if self.number and self.rng.random() < 0.2:  # a retry of something earlier
+                number = self.rng.randrange(self.number)
+            else:
+                number, self.number = self.number, self.number + 1
+            when = datetime(2026, 2, 1, tzinfo=UTC) + timedelta(minutes=11 * number)
+            made.append(
+                {
+                    "key": str(number),
+                    "occurred_at": when.isoformat(),
+                    "actor": f"a{number % 13}",
+                    "verb": "run",
+                    "object": {"kind": "workout", "id": str(number % 40)},
+                    "measures": {"distance_m": number % 100},
+                }
+            )
+        return made
+
+    async def enqueue(self, db: Database, queue: Queue, batches: int) -> None:
+        async with db.transaction("point") as conn:
+            current = await current_model(conn)
+        acceptor = Acceptor(current.model, current.version)
+        for _ in range(batches):
+            rows = self.batch()
+            accepted = acceptor.accept(self.tenant_id, json.dumps({"activities": rows}).encode(), datetime.now(UTC))
+            await queue.enqueue(
+                tenant_id=self.tenant_id, lane=0, kind=0, model=current.version, rows=accepted.rows, payload=accepted.payload
+            )
+            self.acknowledged |= {row["key"] for row in rows}
+
+    async def loader(self, fault: str = "", victim: int | None = None) -> int:
+        """Run a loader process until it is done or dead. → its exit code."""
+        environ = {**os.environ, "MILEPOST_TEST_FAULT": fault, "PYTHONPATH": "src"}
+        if victim is not None:
+            environ["MILEPOST_TEST_FAULT_PID"] = str(victim)
+        script = Path(__file__).with_name("load_until_done.py")
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, str(script), self.url, env=environ, stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL
+        )
+        _, errors = await asyncio.wait_for(process.communicate(), 60)
+        assert process.returncode in (0, 3, -signal.SIGKILL), errors.decode()
+        return process.returncode
+
+    async def load_the_rest(self) -> None:
+        for _ in range(50):
+            if await self.loader() == 0:
+                return
+        raise AssertionError("the rest was never loaded")
+
+    async def check(self) -> None:
+        async with await Database.open(self.url, self.settings) as db:
+            async with db.transaction("analytics", tenant_id=self.tenant_id) as conn:
+                rows = await (await conn.execute("SELECT key, count(*) FROM milepost.activity GROUP BY key")).fetchall()
+                counted = await (await conn.execute("SELECT coalesce(sum(n), 0) FROM milepost.rollup_per_actor WHERE per = 'all'")).fetchone()
+            found = dict(rows)
+            assert self.acknowledged <= found.keys(), f"lost: {sorted(self.acknowledged - found.keys())[:5]}"
+            assert found.keys() <= self.acknowledged | self.unsure
+            assert set(found.values()) <= {1}
+            assert counted == (len(found),)
+            outcome = await verify(db)
+            assert outcome.differences == 0, outcome.items[:3]
+            assert outcome.checked > 5
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    with EmbeddedServer.start(tmp_path / "server", bin_dir=chosen_bin()) as server:
+        url = server.ensure_database("kill")
+        made = Site(server, url, Settings(data_dir=tmp_path, write_pool_min=0, point_pool_min=0, analytics_pool_min=0))
+        in_own_loop(made.prepare)
+        yield made
+
+
+async def test_the_loader_is_killed_at_each_point(site: Site) -> None:
+    """Whatever the load had done, the next loader begins with what was committed."""
+    kills = 0
+    async with await Database.open(site.url, site.settings) as db:
+        queue = Queue(db, site.settings)
+        await queue.start()
+        for round_number in range(max(1, round(12 * SCALE))):
+            for point in LOADER_POINTS:
+                await site.enqueue(db, queue, 12)
+                code = await site.loader(f"{point}:{1 + round_number % 2}")
+                kills += code == -signal.SIGKILL
+        await queue.stop()
+    await site.load_the_rest()
+    await site.check()
+    assert kills >= max(1, round(12 * SCALE)) * len(LOADER_POINTS) * 0.9
+
+
+async def test_postgresql_is_killed_at_each_point(site: Site) -> None:
+    """Loads commit asynchronously and may be taken back by a crash; the queue does not, and they are loaded again."""
+    kills = 0
+    for number in range(max(1, round(20 * SCALE))):
+        async with await Database.open(site.url, site.settings) as db:
+            queue = Queue(db, site.settings)
+            await queue.start()
+            await site.enqueue(db, queue, 12)
+            await queue.stop()
+        point = LOADER_POINTS[number % len(LOADER_POINTS)]
+        code = await site.loader(point, victim=site.server.pid)
+        assert code == 3, "the loader did not notice"
+        assert await asyncio.to_thread(site.server.revive)
+        kills += 1
+    await site.load_the_rest()
+    await site.check()
+    assert kills == max(1, round(20 * SCALE))
+
+
+async def test_the_server_is_killed_under_load(site: Site) -> None:
+    """Clients see a broken connection; what had its receipt is there, what had none may be, once."""
+    kills = 0
+    for number in range(max(1, round(20 * SCALE))):
+        point = SERVER_POINTS[number % len(SERVER_POINTS)]
+        async for port, process in serving(site, f"{point}:{1 + number % 4}"):
+            while process.returncode is None and kills + 1 > 0:
+                rows = site.batch()
+                keys = {row["key"] for row in rows}
+                try:
+                    status = await post(port, site.key, json.dumps({"activities": rows}).encode())
+                except (OSError, EOFError):
+                    site.unsure |= keys
+                    await asyncio.wait_for(process.wait(), 20)
+                    break
+                assert status == 202
+                site.acknowledged |= keys
+            kills += process.returncode == -signal.SIGKILL
+    await site.load_the_rest()
+    await site.check()
+    assert kills == max(1, round(20 * SCALE))
+    assert site.acknowledged
+
+
+async def serving(site: Site, fault: str) -> AsyncIterator[tuple[int, asyncio.subprocess.Process]]:
+    """A server process that will be killed at a point. The lease of the one before has run out, or will within a second."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environ = {**os.environ, "MILEPOST_TEST_FAULT": fault, "PYTHONPATH": "src"}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "milepost", "serve", "--port", str(port), "--database-url", site.url),
+        *("--data-dir", str(site.settings.data_dir), "--lease-s", "1", "--log-level", "error"),
+        env=environ, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        for _ in range(400):
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                if process.returncode is not None:
+                    raise MilepostError(f"the server ended with {process.returncode} before it served") from None
+                await asyncio.sleep(0.05)
+            else:
+                writer.close()
+                break
+        yield port, process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def post(port: int, key: str, body: bytes) -> int:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(
+            f"POST /v1/activities HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\n"
+            f"Connection: close\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+            + body
+        )
+        answer = await asyncio.wait_for(reader.readuntil(b"\r\n"), 20)
+        return int(answer.split()[1])
+    finally:
+        writer.close()
