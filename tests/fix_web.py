@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -20,7 +22,9 @@ from fix_postgres import in_own_loop
 from milepost.postgres import Database, EmbeddedServer
 from milepost.schema.models import apply_model
 from milepost.settings import Settings
+from milepost.storage.partitions import ahead
 from milepost.web.application import build_app
+from milepost.web.health import missing
 from milepost.web.services import Services
 from web_client import LANES, Api, Served, tenant_on
 
@@ -37,6 +41,7 @@ def web_template(server: EmbeddedServer, template: str) -> str:
     async def apply() -> None:
         async with await Database.connect_owner(url) as owner:
             await apply_model(owner, MODEL.read_text(encoding="utf-8"))
+            await ahead(owner, datetime.now(UTC))
 
     in_own_loop(apply)
     return TEMPLATE
@@ -62,6 +67,8 @@ async def served(web_url: str, tmp_path_factory: pytest.TempPathFactory) -> Asyn
     )
     services = await Services.start(settings, web_url)
     try:
+        while await missing(services):  # the loaders get their lanes beside us
+            pass
         yield Served(url=web_url, settings=settings, services=services, app=build_app(services))
     finally:
         await services.stop()
@@ -70,6 +77,6 @@ async def served(web_url: str, tmp_path_factory: pytest.TempPathFactory) -> Asyn
 @pytest_asyncio.fixture(loop_scope="module")
 async def api(served: Served) -> AsyncIterator[Api]:
     tenant_id, keys = await tenant_on(served)
-    transport = httpx.ASGITransport(served.app)
+    transport = httpx.ASGITransport(cast("Any", served.app))
     async with httpx.AsyncClient(transport=transport, base_url="http://milepost", timeout=60) as client:
         yield Api(served, client, tenant_id, keys)

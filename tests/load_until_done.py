@@ -18,7 +18,9 @@ from milepost.settings import Settings
 
 
 async def main(url: str) -> int:
-    settings = Settings(data_dir=Path(gettempdir()), write_pool_min=0, point_pool_min=0, analytics_pool_min=0, lease_s=1, batch_rows_max=200)
+    settings = Settings(
+        data_dir=Path(gettempdir()), write_pool_min=0, point_pool_min=0, analytics_pool_min=0, lease_s=1, batch_rows_max=200
+    )
     try:
         async with await Database.open(url, settings) as db:
             lane = Lane(db, Queue(db, settings), 0, "killed", settings)

@@ -120,7 +120,9 @@ def test_ten_thousand_fit_and_one_more_does_not() -> None:
 @pytest.mark.parametrize("number", ["1e400000", "1" * 200_000, "-" + "9" * 5_000, "1E+99999"])
 def test_numbers_that_postgresql_cannot_hold(number: str) -> None:
     """A number of thousands of digits is its activity's mistake, not the batch's end."""
-    body = '{"activities": [{"actor": "a", "verb": "walk", "data": {"n": %s}}, {"actor": "b", "verb": "walk"}]}' % number
+    body = '{"activities": [{"actor": "a", "verb": "walk", "data": {"n": NUMBER}}, {"actor": "b", "verb": "walk"}]}'.replace(
+        "NUMBER", number
+    )
     outcome = accept_raw(body.encode())
     assert outcome.rows == 1
     assert [item.index for item in outcome.rejected] == [0]
@@ -151,8 +153,8 @@ def test_only_a_key_without_a_time_needs_the_ledger() -> None:
 
 
 @given(
-    moment=st.datetimes(datetime(2, 1, 1), datetime(8900, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
-    other=st.datetimes(datetime(2, 1, 1), datetime(8900, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
+    moment=st.datetimes(datetime(2, 1, 1), datetime(8900, 1, 1), timezones=st.just(UTC)),
+    other=st.datetimes(datetime(2, 1, 1), datetime(8900, 1, 1), timezones=st.just(UTC)),
     hashes=st.tuples(st.integers(0, 2**62 - 1), st.integers(0, 2**62 - 1)),
 )
 def test_ids_sort_by_time_and_give_it_back(moment: datetime, other: datetime, hashes: tuple[int, int]) -> None:
@@ -168,7 +170,12 @@ def test_ids_sort_by_time_and_give_it_back(moment: datetime, other: datetime, ha
 
 
 @settings(max_examples=300)
-@given(st.recursive(st.none() | st.booleans() | st.floats() | st.text() | st.integers(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text() | st.integers(),
+        lambda x: st.lists(x) | st.dictionaries(st.text(), x),
+    )
+)
 def test_no_json_is_an_error_of_ours(value: Any) -> None:
     """Whatever is sent, the answer is acceptance, a rejection or InvalidInput."""
     for body in ({"activities": [value]}, {"activities": [{**GOOD, "data": value}]}, value):

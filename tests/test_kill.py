@@ -112,7 +112,12 @@ class Site:
             environ["MILEPOST_TEST_FAULT_PID"] = str(victim)
         script = Path(__file__).with_name("load_until_done.py")
         process = await asyncio.create_subprocess_exec(
-            sys.executable, str(script), self.url, env=environ, stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL
+            sys.executable,
+            str(script),
+            self.url,
+            env=environ,
+            stderr=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL,
         )
         _, errors = await asyncio.wait_for(process.communicate(), 60)
         assert process.returncode in (0, 3, -signal.SIGKILL), errors.decode()
@@ -128,7 +133,9 @@ class Site:
         async with await Database.open(self.url, self.settings) as db:
             async with db.transaction("analytics", tenant_id=self.tenant_id) as conn:
                 rows = await (await conn.execute("SELECT key, count(*) FROM milepost.activity GROUP BY key")).fetchall()
-                counted = await (await conn.execute("SELECT coalesce(sum(n), 0) FROM milepost.rollup_per_actor WHERE per = 'all'")).fetchone()
+                counted = await (
+                    await conn.execute("SELECT coalesce(sum(n), 0) FROM milepost.rollup_per_actor WHERE per = 'all'")
+                ).fetchone()
             found = dict(rows)
             assert self.acknowledged <= found.keys(), f"lost: {sorted(self.acknowledged - found.keys())[:5]}"
             assert found.keys() <= self.acknowledged | self.unsure

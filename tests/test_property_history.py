@@ -47,7 +47,9 @@ class Ground:
                     await owner.execute(
                         b"UPDATE milepost.tenant SET lane = %s WHERE tenant_id = %s", (number, tenant.tenant_id)
                     )
-                    players.append(Player(db, self.url, queue, self.settings, current.model, tenant.tenant_id, number, current.version))
+                    players.append(
+                        Player(db, self.url, queue, self.settings, current.model, tenant.tenant_id, number, current.version)
+                    )
                 for player, history in zip(players, by_tenant, strict=True):
                     await player.play(history)
                     found = await shown(db, player.declared, player.tenant_id)

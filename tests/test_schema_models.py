@@ -33,7 +33,9 @@ per = ["day"]
 values = ["count"]
 """
 SECOND = (
-    FIRST.replace("[verbs.open_issue]", 'data.device = { type = "text", filter = true }\ndata.laps = "integer"\n[verbs.open_issue]')
+    FIRST.replace(
+        "[verbs.open_issue]", 'data.device = { type = "text", filter = true }\ndata.laps = "integer"\n[verbs.open_issue]'
+    )
     + """
 [rollups.per_device]
 of = "run"
@@ -67,15 +69,25 @@ class Site:
         for number in range(self.sent, self.sent + count):
             when = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=7 * number)
             verb = ("run", "run", "open_issue", "close_issue")[number % 4]
-            activity: dict[str, Any] = {"key": str(number), "occurred_at": when.isoformat(), "actor": f"a{number % 3}", "verb": verb}
-            activity["data"] = {"device": f"d{number % 5}" if number % 7 else number, "laps": number % 2 if number % 11 else "many"}
+            activity: dict[str, Any] = {
+                "key": str(number),
+                "occurred_at": when.isoformat(),
+                "actor": f"a{number % 3}",
+                "verb": verb,
+            }
+            activity["data"] = {
+                "device": f"d{number % 5}" if number % 7 else number,
+                "laps": number % 2 if number % 11 else "many",
+            }
             if verb == "run":
                 activity["measures"] = {"distance_m": number}
             else:
                 activity["data"] = {}
                 activity["object"] = {"kind": "issue", "id": str(number % 6)}
             if "device" in current.model.fields():  # from then on a wrong type is an error
-                activity["data"] = {name: value for name, value in activity["data"].items() if (name == "device") == isinstance(value, str)}
+                activity["data"] = {
+                    name: value for name, value in activity["data"].items() if (name == "device") == isinstance(value, str)
+                }
             activities.append(activity)
         self.sent += count
         accepted = Acceptor(current.model, current.version).accept(

@@ -91,7 +91,7 @@ async def test_if_match(api: Api) -> None:
     tag = (await api("GET", path)).headers["etag"]
     assert (await api("PATCH", path, json={"status": "ok"}, headers={"if-match": tag})).status_code == 200
     for method in ("PATCH", "DELETE"):
-        more = {"json": {"status": "late"}} if method == "PATCH" else {}
+        more: dict[str, Any] = {"json": {"status": "late"}} if method == "PATCH" else {}
         answer = await api(method, path, headers={"if-match": tag}, **more)
         assert answer.json() == {
             "type": "/problems/precondition-failed",
@@ -149,6 +149,25 @@ async def test_a_change_follows_what_was_sent(api: Api) -> None:
     path = f"/v1/activities/{answer.json()['ids'][0]}"
     assert (await api("PATCH", path, json={"measures": {"distance_m": 2000}})).status_code == 200
     assert await distance(api) == 2000
+
+
+async def test_receipts_of_what_is_gone_and_of_what_failed(api: Api) -> None:
+    """A batch whose table was emptied was loaded; one that lies in the dead letters says so; an unknown one is not there."""
+    receipts = api.services.receipts
+    gone, failed = receipts.sign(api.tenant_id, 2**40), receipts.sign(api.tenant_id, 2**41)
+    owner = await api.services.db.owner()
+    try:
+        await owner.execute(
+            b"INSERT INTO milepost.dead_letter (tenant_id, batch_id, kind, model, rows, received_at, payload, error)"
+            b" VALUES (%s, %s, 0, 1, 5, now(), '', 'why')",
+            (api.tenant_id, 2**41),
+        )
+    finally:
+        await owner.close()
+    assert await api.get(f"/v1/receipts/{gone}") == {"receipt": gone, "state": "loaded"}
+    assert await api.get(f"/v1/receipts/{failed}") == {"receipt": failed, "state": "set aside"}
+    for wrong in (receipts.sign(api.tenant_id + 1, 1), gone[:-2], "x", "ü", gone.swapcase()):
+        assert (await api("GET", f"/v1/receipts/{wrong}")).status_code == 404
 
 
 async def test_a_change_that_takes_long(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from milepost.feeds import read
+from milepost.feeds.filters import Filter
 from web_client import Api, run_of, tenant_on
 
 pytest_plugins = ["fix_web"]
@@ -193,6 +194,48 @@ async def test_a_page_looks_at_a_bounded_number_of_rows(api: Api, monkeypatch: p
         assert await listed(api, source="strava", limit=limit) == [52, 39, 26, 13, 0]
         assert await listed(api, actor="user-1", group="team-2", verb="walk", limit=limit) == [44, 0]
         assert await listed(api, group="team-1", limit=limit) == list(range(59, -1, -1))
+
+
+async def test_audiences(api: Api) -> None:
+    """A reader who may see some audiences gets those alone, with any kind of filter, and pages without gaps."""
+    await api.send(*(minute_of(n, visibility=("public", "group", "private")[n % 3], source="strava") for n in range(30)))
+    current = api.services.models.current
+
+    async def seen(filter: Filter, audiences: tuple[int, ...]) -> list[int]:
+        found: list[int] = []
+        before = None
+        while True:
+            async with api.services.db.transaction("point", tenant_id=api.tenant_id, snapshot=True) as conn:
+                page = await read.read_page(
+                    conn, api.tenant_id, filter, current.model, current.presenter, limit=4, before=before, audiences=audiences
+                )
+            found += keys(page.items)
+            if page.next is None:
+                return found
+            before = page.next
+
+    for filter in (Filter(), Filter(group="team-1"), Filter(actor="user-1"), Filter(verb="run"), Filter(source="strava"),
+                   Filter(group="team-1", verb="run")):  # fmt: skip
+        for audiences in ((0,), (0, 1), (2,), (0, 1, 2)):
+            assert await seen(filter, audiences) == [n for n in range(29, -1, -1) if n % 3 in audiences], (filter, audiences)
+
+
+async def test_a_filter_that_is_being_filled(api: Api) -> None:
+    """While the column of a newly declared filter is filled from history, filtering by it is 503 and not a wrong list."""
+    await api.send(minute_of(0, data={"device": "fenix"}))
+    owner = await api.services.db.owner()
+    try:
+        await owner.execute(
+            b"INSERT INTO milepost.filling (tenant_id, name, filled_to) VALUES (%s, 'column d_device', %s)",
+            (api.tenant_id, "00000000-0000-0000-0000-000000000000"),
+        )
+        answer = await api("GET", "/v1/activities", params={"data.device": "fenix"})
+        assert answer.status_code == 503
+        assert "The data field device is being filled" in answer.json()["detail"]
+        assert await listed(api, **{"data.effort": "1"}) == []
+    finally:
+        await owner.execute(b"DELETE FROM milepost.filling WHERE tenant_id = %s", (api.tenant_id,))
+        await owner.close()
 
 
 async def test_fields_and_include(api: Api) -> None:

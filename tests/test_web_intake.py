@@ -206,7 +206,7 @@ async def test_not_a_list_of_activities(api: Api) -> None:
         ([], "", "Expected object, got array"),
         ({}, "/activities", "is required"),
         ({"activities": {}}, "/activities", "Expected array, got object"),
-        ({"activities": [], "wait": 5}, "", "Object contains unknown field wait"),
+        ({"activities": [], "wait": 5}, "/wait", "is not a field of an activity"),
     ):
         problem = (await api("POST", PATH, json=body)).json()
         assert problem["status"] == 400

@@ -10,6 +10,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,14 +19,18 @@ import msgspec
 import pytest
 
 from milepost.errors import DatabaseUnavailable, MilepostError, SchemaMismatch, SettingsError
+from milepost.postgres import Database, EmbeddedServer
+from milepost.schema.models import apply_model
 from milepost.settings import Settings
 from milepost.web import schemas
 from milepost.web.health import missing
 from milepost.web.problems import KINDS, problem_of
 from milepost.web.server import listen, serving
+from milepost.web.services import Services
 from web_client import Api, Served, run_of
 
 pytest_plugins = ["fix_web"]
+MODEL = Path(__file__).parent / "models" / "spine.toml"
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
@@ -93,8 +99,8 @@ async def test_our_own_mistake(api: Api, monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr("milepost.web.feeds.read_page", broken)
     monkeypatch.setattr(api.services.queue, "enqueue", broken)
-    for method, more in (("GET", {}), ("POST", {"json": {"activities": [run_of()]}})):
-        answer = await api(method, "/v1/activities", **more)
+    body = {"activities": [run_of()]}
+    for answer in (await api("GET", "/v1/activities"), await api("POST", "/v1/activities", json=body)):
         assert answer.status_code == 500
         problem = answer.json()
         assert problem["type"] == "/problems/internal"
@@ -106,6 +112,27 @@ async def test_a_model_that_is_changing() -> None:
     """A table that went with an older model is no mistake of ours: ask again."""
     problem = problem_of(MilepostError("relation does not exist", sqlstate="42P01"))
     assert (problem.status, problem.kind.slug) == (503, "not-ready")
+
+
+async def test_a_new_model_is_served(server: EmbeddedServer, web_template: str, served: Served) -> None:
+    """A model that somebody applies is served from the next look on, or from the first request that does not fit."""
+    url = server.clone_database(web_template, "web_changing")
+    services = await Services.start(served.settings, url)
+    try:
+        assert services.models.current.version == 1
+        assert not await services.models.run_once()
+        async with await Database.connect_owner(url) as owner:
+            await apply_model(owner, MODEL.read_text(encoding="utf-8") + '\n[verbs.swim]\nobject = "workout"\n')
+        await services.models.run_once()
+        assert services.models.current.version == 2
+        accepted = services.models.current.acceptor.accept(
+            1, b'{"activities": [{"actor": "a", "verb": "swim"}]}', datetime.now(UTC)
+        )
+        assert accepted.rows == 1
+    finally:
+        await services.stop()
+        await services.stop()  # safe twice
+        server.drop_database("web_changing")
 
 
 async def test_metrics(api: Api) -> None:

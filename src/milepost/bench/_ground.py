@@ -7,18 +7,21 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import structlog
 
 from milepost.access.keys import create_key
 from milepost.access.tenants import create_tenant
+from milepost.activity import id_from
 from milepost.intake.load import Lane
 from milepost.intake.queue import Queue
 from milepost.postgres import Connection, Database, EmbeddedServer, load_queries
 from milepost.schema import migrate
 from milepost.schema.models import apply_model
 from milepost.settings import Settings
+from milepost.storage.partitions import ensure_partitions
 
 __all__ = ["MODEL", "Ground", "cpu_seconds", "ground"]
 
@@ -70,9 +73,12 @@ class Ground:
 
 @asynccontextmanager
 async def ground(
-    settings: Settings, folder: Path, *, tenants: int, rows: int, actors: int, groups: int, days: int
+    settings: Settings, folder: Path, *, tenants: int, rows: int, actors: int, groups: int, days: int, bare: int = 0
 ) -> AsyncIterator[Ground]:
-    """`rows` activities for each tenant, of the last `days` days, by Zipf-distributed actors in groups, all folded."""
+    """`rows` activities for each tenant, of the last `days` days, by Zipf-distributed actors in groups, all folded.
+
+    bare: so many further tenants have the same history, but nothing folded: what COPY is measured on.
+    """
     with EmbeddedServer.start(folder / "data", bin_dir=settings.pg_bin) as server:
         url = server.ensure_database("bench")
         own = Settings(data_dir=folder, lanes=tenants, database_url=url)
@@ -81,28 +87,26 @@ async def ground(
         await apply_model(owner, MODEL)
         async with owner, await Database.open(url, own) as db:
             made = Ground(server=server, url=url, settings=own, db=db, owner=owner, tenants=[], keys=[])
-            for number in range(tenants):
+            for number in range(tenants + bare):
                 tenant = await create_tenant(owner, f"tenant-{number}", tenants)
                 made.tenants.append(tenant.tenant_id)
                 made.keys.append(await create_key(owner, tenant.tenant_id, ["read", "write", "admin"], "bench"))
                 _log.info("making a history", tenant=tenant.name, rows=rows, days=days)
-                await _history(made, tenant.tenant_id, rows, actors, groups, days)
+                await _history(made, tenant.tenant_id, rows, actors, groups, days, fold=number < tenants)
             await owner.execute(_queries.settle)
             await owner.execute(_queries.checkpoint)
             yield made
 
 
-async def _history(made: Ground, tenant_id: int, rows: int, actors: int, groups: int, days: int) -> None:
-    from datetime import UTC, datetime, timedelta
-
-    from milepost.activity import id_from
-    from milepost.storage.partitions import ensure_partitions
-
+async def _history(made: Ground, tenant_id: int, rows: int, actors: int, groups: int, days: int, *, fold: bool) -> None:
     now = datetime.now(UTC)
     await ensure_partitions(made.owner, id_from(now - timedelta(days=days + 1)), id_from(now + timedelta(days=2)), now)
     values = {"tenant_id": tenant_id, "rows": rows, "actors": actors, "groups": groups, "days": days}
-    for query in (_queries.actors, _queries.groups, _queries.reach, _queries.activities, _queries.fill):
+    for query in (_queries.actors, _queries.groups, _queries.reach, _queries.activities):
         await made.owner.execute(query, values)
+    if not fold:
+        return
+    await made.owner.execute(_queries.fill, values)
     # The numbers come from the same refill that a changed model takes.
     queue = Queue(made.db, made.settings)
     row = await (await made.owner.execute(_queries.lane, values)).fetchone()

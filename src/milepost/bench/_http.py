@@ -33,7 +33,10 @@ async def send(port: int, streams: list[list[bytes]], *, per_second: float | Non
     began = perf_counter()
     gap = None if per_second is None else len(streams) / per_second
     await asyncio.gather(
-        *(_stream(port, requests, outcome, began + (gap or 0.0) * number / len(streams), gap) for number, requests in enumerate(streams))
+        *(
+            _stream(port, requests, outcome, began + (gap or 0.0) * number / len(streams), gap)
+            for number, requests in enumerate(streams)
+        )
     )
     outcome.seconds = perf_counter() - began
     return outcome

@@ -21,7 +21,10 @@ from milepost.settings import Settings
 
 __all__ = ["SCENARIOS", "command"]
 
-SCENARIOS: dict[str, Callable[[Settings, Path], Coroutine[Any, Any, Report]]] = {"intake": intake.measure, "reads": reads.measure}
+SCENARIOS: dict[str, Callable[[Settings, Path], Coroutine[Any, Any, Report]]] = {
+    "intake": intake.measure,
+    "reads": reads.measure,
+}
 
 
 def command(name: str, settings: Settings, *, as_json: bool) -> int:

@@ -22,15 +22,16 @@ JOIN milepost.groups l ON l.tenant_id = t.tenant_id
 WHERE t.tenant_id = %(tenant_id)s AND t.kind = 'team'
 
 -- name: activities
--- A history, in the order of time. power(random(), 3) makes a few actors do much and most do little.
+-- A history, in the order of time. Actors follow Zipf's law, each in a team.
 INSERT INTO milepost.activity (tenant_id, id, occurred_at, received_at, actor_id, group_id, audience, verb, object_kind,
     object_id, source, status, key, data, m_distance_m, m_duration_s)
 SELECT %(tenant_id)s, (substr(milepost.id_from(at)::text, 1, 19) || '8' || substr(md5(n::text), 1, 3) || '-' || substr(md5(n::text), 4, 12))::uuid,
-    at, at, a.low + floor(power(random(), 3) * %(actors)s)::bigint, g.low + floor(power(random(), 2) * %(groups)s)::bigint, 1,
+    at, at, a.low + n.actor, g.low + n.actor %% %(groups)s, 1,
     CASE WHEN n %% 3 = 0 THEN 'ride' ELSE 'run' END, 'workout', 'h' || n, 'strava', 'ok', 'h' || n,
     '{"note": "river loop", "device": "fenix"}', (1000 + 20000 * random())::bigint, (300 + 6000 * random())::bigint
 FROM (
-    SELECT n, date_trunc('milliseconds', now() - interval '1 hour' - %(days)s * interval '1 day' * (1 - n::float8 / %(rows)s)) AS at
+    SELECT n, date_trunc('milliseconds', now() - interval '1 hour' - %(days)s * interval '1 day' * (1 - n::float8 / %(rows)s)) AS at,
+        floor(power(%(actors)s, random()))::bigint - 1 AS actor
     FROM generate_series(1, %(rows)s) n
 ) n,
 (SELECT min(actor_id) AS low FROM milepost.actor WHERE tenant_id = %(tenant_id)s) a,
@@ -70,7 +71,3 @@ COPY (
 -- name: copy_in
 -- What milepost is compared with: nothing but the rows, into the same table.
 COPY milepost.activity (tenant_id, {columns}) FROM STDIN (FORMAT binary)
-
--- name: remove_copied
--- The next round finds the table as this one did.
-DELETE FROM milepost.activity WHERE tenant_id = ANY (%(tenants)s)

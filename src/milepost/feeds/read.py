@@ -37,7 +37,7 @@ __all__ = ["EVERYTHING", "SCANNED_MAX", "Page", "read_page", "statements"]
 _queries = load_queries(__package__, "feeds.sql")
 
 EVERYTHING: tuple[int, ...] = tuple(range(len(AUDIENCES)))  # the audiences of a reader who may see all of a tenant
-SCANNED_MAX = 10_000  # rows: about 10 ms
+SCANNED_MAX = 4_000  # rows of each audience: up to 40 ms where none of them is in memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ async def read_page(
     audiences: Sequence[int] = EVERYTHING,
 ) -> Page:
     """audiences: which of public (0), group (1) and private (2) activities the reader may see here."""
-    await plan_by_index(conn)
+    await plan_by_index(conn, sorts=False)
     actor_id = group_id = None
     if filter.actor is not None:
         actor_id = (await actor_ids(conn, tenant_id, [filter.actor])).get(filter.actor)
@@ -105,6 +105,7 @@ def _cut(ids: list[UUID], end: UUID | None, limit: int) -> tuple[list[UUID], UUI
 async def _shown(conn: Connection, tenant_id: int, ids: list[UUID], presenter: Presenter) -> list[dict[str, Any]]:
     if not ids:
         return []
+    await plan_by_index(conn, sorts=True)  # the names of an activity's other groups are sorted
     query = _put(_queries.shown, columns=presenter.columns)
     parameters = {"tenant_id": tenant_id, "ids": ids, "first": ids[-1], "last": ids[0]}
     rows = await (await conn.execute(query, parameters)).fetchall()

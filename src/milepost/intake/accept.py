@@ -424,9 +424,7 @@ def _suspicious(body: bytes) -> bool:
         return True
     # A run of _RUN digits covers every place that is a multiple of half its length, and the half run after it.
     half = _RUN // 2
-    return any(
-        plain[at : at + half] == b"0" * half for at in range(0, len(plain), half) if plain[at] == 48
-    )
+    return any(plain[at : at + half] == b"0" * half for at in range(0, len(plain), half) if plain[at] == 48)
 
 
 def _check_storable(value: Any, pointer: str) -> None:

@@ -93,7 +93,13 @@ class Runner:
     async def _fresh(self) -> None:
         """Empty the temp tables, which else empty themselves at commit."""
         if self._used:
-            for query in (_queries.empty_delta, _queries.empty_stage, _queries.empty_moved, _queries.empty_actors, _queries.empty_groups):
+            for query in (
+                _queries.empty_delta,
+                _queries.empty_stage,
+                _queries.empty_moved,
+                _queries.empty_actors,
+                _queries.empty_groups,
+            ):
                 await self.conn.execute(query)
             await clear_dirty(self.conn, self.compiled)
         self._used = True

@@ -56,6 +56,7 @@ SESSION = {
     # Nobody analyses a stage: estimates of 20 rows for 20,000 made the planner compare each row with each group of the tenant
     # (4.5 s a load). Without materialising it looks each name up by index, whatever it believes.
     "enable_material": "off",
+    "enable_mergejoin": "off",  # for the same reason: hashing needs no guess of how many rows there are to sort
     "work_mem": "64MB",
     "temp_buffers": "64MB",
     "jit": "off",
@@ -262,7 +263,7 @@ class Lane:
             faults.reach("load.inserted")
             async with conn.pipeline():
                 await derive(conn, compiled, tenant_id, taken_back=False)
-                journal = await conn.execute(_queries.journal, tenant)
+                journal = await conn.execute(_queries.journal_loaded, tenant)
             faults.reach("load.folded")
             position = (await journal.fetchone() or (0,))[0]
             fresh = await self._fresh_by_batch(run, inserted.rowcount)

@@ -63,8 +63,16 @@ SELECT name, group_id FROM found WHERE group_id IS NOT NULL UNION ALL SELECT ext
 INSERT INTO milepost.activity_stream (tenant_id, group_id, audience, id)
 SELECT %(tenant_id)s, unnest(more_groups), audience, id FROM delta WHERE sign > 0 AND more_groups IS NOT NULL
 
+-- name: journal_loaded
+-- What this load added, for those who follow; the position is allocated here, in load order. Names are those of the whole stage, which
+-- also has those of duplicates: it tells too much rather than sort the delta.
+INSERT INTO milepost.journal (tenant_id, position, ids, groups, actors)
+SELECT %(tenant_id)s, nextval('milepost.position'), ARRAY(SELECT id FROM delta),
+    ARRAY(SELECT group_id FROM stage_group), ARRAY(SELECT actor_id FROM stage_actor)
+RETURNING position
+
 -- name: journal
--- What this load changed, for those who follow; the position is allocated here, in load order. A corrected activity is named twice.
+-- What commands changed. A corrected activity is named twice.
 INSERT INTO milepost.journal (tenant_id, position, ids, groups, actors)
 SELECT %(tenant_id)s, nextval('milepost.position'), ARRAY(SELECT id FROM delta),
     ARRAY(SELECT DISTINCT group_id FROM delta WHERE group_id IS NOT NULL), ARRAY(SELECT DISTINCT actor_id FROM delta)

@@ -28,6 +28,7 @@ from milepost.rollups.filling import require_filled
 from milepost.rollups.keys import find_keys
 from milepost.rollups.read import declared, put_words
 from milepost.schema.compile import reading_of
+from milepost.storage.by_index import plan_by_index
 
 __all__ = ["Progress", "progress", "read_goal"]
 
@@ -52,6 +53,7 @@ async def read_goal(
 ) -> Progress:
     """asked: every key of the goal's rollup, by its text in a query."""
     goal = declared(model.goals, name, "goal")
+    await plan_by_index(conn, sorts=True)
     rollup = model.rollups[goal.rollup]
     keys = await find_keys(conn, tenant_id, model, rollup.by, asked)
     missing = tuple(

@@ -18,6 +18,7 @@ from milepost.rollups.keys import columns_of_key, find_keys, show_keys, shown_co
 from milepost.rollups.read import RollupPage, declared, names_of, put_words, shown_number
 from milepost.schema.compile import value_column
 from milepost.storage.activities import rfc3339, scaled
+from milepost.storage.by_index import plan_by_index
 
 __all__ = ["read_latest"]
 
@@ -36,11 +37,14 @@ async def read_latest(
 ) -> RollupPage:
     """asked: keys by their text in a query. after: the `next` of the page before."""
     latest = declared(model.latest, name, "latest table")
+    await plan_by_index(conn, sorts=True)
     keys = await find_keys(conn, tenant_id, model, latest.by, asked)
     await require_filled(conn, tenant_id, f"latest_{name}")
     if not keys.known:
         return RollupPage(items=[], next=None)
-    columns = [column for key in latest.by for column in columns_of_key(key)]
+    every = [column for key in latest.by for column in columns_of_key(key)]
+    # What is asked for is the same in every row: the order is by the others.
+    columns = [column for column in every if column not in keys.parameters] or every
     conditions = list(keys.conditions)
     parameters: dict[str, Any] = {**keys.parameters, "tenant_id": tenant_id}
     if after is not None:

@@ -21,6 +21,7 @@ from milepost.rollups.filling import require_filled
 from milepost.rollups.keys import object_of
 from milepost.rollups.read import RollupPage, declared, put_words
 from milepost.storage.activities import rfc3339
+from milepost.storage.by_index import plan_by_index
 
 __all__ = ["read_pairs"]
 
@@ -45,6 +46,7 @@ async def read_pairs(
     if object is None and group is None:
         detail = "is required, or a group"
         raise InvalidInput(errors=(FieldError("/object", detail),))
+    await plan_by_index(conn, sorts=True)
     parameters: dict[str, Any] = {"tenant_id": tenant_id}
     conditions = []
     if object is not None:

@@ -28,6 +28,7 @@ from milepost.rollups.filling import require_filled
 from milepost.rollups.keys import find_keys, show_keys, shown_columns
 from milepost.schema.compile import key_columns, reading_of
 from milepost.storage.activities import rfc3339
+from milepost.storage.by_index import plan_by_index
 
 __all__ = ["Question", "RollupPage", "declared", "per_of", "put_words", "read_rollup", "shown_number"]
 
@@ -67,11 +68,13 @@ async def read_rollup(
     """after: the `next` of the page before."""
     rollup = declared(model.rollups, name, "rollup")
     per = per_of(model, rollup, question.per)
+    await plan_by_index(conn, sorts=True)
     await require_filled(conn, tenant_id, f"rollup_{name}")
     keys = await find_keys(conn, tenant_id, model, rollup.by, question.keys)
     if not keys.known:
         return RollupPage(items=[], next=None)
-    columns = [column for column, _, _ in key_columns(model, rollup.by)]
+    # What is asked for is the same in every row: the order is by the others.
+    columns = [column for column, _, _ in key_columns(model, rollup.by) if column not in keys.parameters]
     conditions = list(keys.conditions)
     parameters: dict[str, Any] = {**keys.parameters, "tenant_id": tenant_id, "per": per}
     for bound, comparison in (("since", ">="), ("until", "<")):

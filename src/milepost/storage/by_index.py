@@ -15,6 +15,6 @@ __all__ = ["plan_by_index"]
 _queries = load_queries(__package__, "by_index.sql")
 
 
-async def plan_by_index(conn: Connection, *, sorts: bool = False) -> None:
+async def plan_by_index(conn: Connection, *, sorts: bool) -> None:
     """conn: in a transaction, at whose end this is over."""
     await conn.execute(_queries.by_index, {"sort": "on" if sorts else "off"})

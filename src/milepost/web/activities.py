@@ -15,6 +15,7 @@ from litestar.params import QueryParameter
 
 from milepost.errors import FieldError, InvalidInput, NotFound
 from milepost.storage.activities import by_ids
+from milepost.storage.by_index import plan_by_index
 from milepost.web import schemas
 from milepost.web.answers import answer, tagged
 from milepost.web.bodies import decode_object
@@ -102,6 +103,7 @@ async def _find(request: ApiRequest, activity: str, *, content: bool = False) ->
     asked, tenant_id = _id(activity), request.user.tenant_id
     presenter = request.services.models.current.presenter
     async with request.services.db.transaction("point", tenant_id=tenant_id, snapshot=True) as conn:
+        await plan_by_index(conn, sorts=True)
         found = (await by_ids(conn, tenant_id, [asked], presenter, content=content)).get(asked)
     if found is None:
         raise NotFound("There is no such activity.")

@@ -24,7 +24,7 @@ from milepost.settings import Settings
 from milepost.web.application import build_app
 from milepost.web.services import Services
 
-__all__ = ["Serving", "build_app", "listen", "run", "serve", "serving"]
+__all__ = ["Serving", "build_app", "listen", "run", "serve", "serving", "stopped_by_signals"]
 
 GRACE_S = 30
 BACKLOG = 2048
@@ -106,6 +106,7 @@ async def serving(
                 loop="none",
                 access_log=False,
                 log_config=None,
+                log_level="warning",
                 server_header=False,
                 proxy_headers=False,
                 timeout_keep_alive=KEEP_ALIVE_S,
