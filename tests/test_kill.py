@@ -136,7 +136,7 @@ class Site:
                 counted = await (
                     await conn.execute("SELECT coalesce(sum(n), 0) FROM milepost.rollup_per_actor WHERE per = 'all'")
                 ).fetchone()
-            found = dict(rows)
+            found: dict[str, int] = dict(rows)
             assert self.acknowledged <= found.keys(), f"lost: {sorted(self.acknowledged - found.keys())[:5]}"
             assert found.keys() <= self.acknowledged | self.unsure
             assert set(found.values()) <= {1}

@@ -29,6 +29,7 @@ from milepost.feeds.filters import Filter, Lookup, lookup
 from milepost.model import Model
 from milepost.postgres import Connection, load_queries
 from milepost.rollups.filling import require_filled
+from milepost.rollups.read import put_words
 from milepost.storage.activities import Presenter
 from milepost.storage.by_index import plan_by_index
 
@@ -106,7 +107,7 @@ async def _shown(conn: Connection, tenant_id: int, ids: list[UUID], presenter: P
     if not ids:
         return []
     await plan_by_index(conn, sorts=True)  # the names of an activity's other groups are sorted
-    query = _put(_queries.shown, columns=presenter.columns)
+    query = put_words(_queries.shown, columns=presenter.columns)
     parameters = {"tenant_id": tenant_id, "ids": ids, "first": ids[-1], "last": ids[0]}
     rows = await (await conn.execute(query, parameters)).fetchall()
     return [presenter.present(row) for row in sorted(rows, key=itemgetter(0), reverse=True)]
@@ -128,14 +129,14 @@ def statements(found: Lookup, *, limit: int, every: bool) -> Statements:
             boundary = _queries.boundary_in_order
         case "audience":
             each = _queries.activities_tested if tested else _queries.activities
-            ids = _put(_queries.by_audience, each=each)
-            boundary = _put(_queries.by_audience, each=_queries.boundary_of_activities)
+            ids = put_words(_queries.by_audience, each=each)
+            boundary = put_words(_queries.by_audience, each=_queries.boundary_of_activities)
         case "group":
             own = _queries.activities_tested if tested else _queries.activities
             others = _queries.stream_tested if tested else _queries.stream
-            ids = _put(_queries.by_audience, each=f"({own}) UNION ALL ({others})")
+            ids = put_words(_queries.by_audience, each=f"({own}) UNION ALL ({others})")
             both = f"({_queries.boundary_of_activities}) UNION ALL ({_queries.boundary_of_stream})"
-            boundary = _put(_queries.by_audience, each=both)
+            boundary = put_words(_queries.by_audience, each=both)
     words = {
         "lead": found.lead,
         "rest": " AND ".join(rest),
@@ -143,11 +144,4 @@ def statements(found: Lookup, *, limit: int, every: bool) -> Statements:
         "scanned": str(SCANNED_MAX),
         "before_last": str(SCANNED_MAX - 1),
     }
-    return Statements(ids=_put(ids, **words), boundary=_put(boundary, **words) if tested else None)
-
-
-def _put(template: LiteralString, **words: str) -> LiteralString:
-    """Text from the model's and our own words alone: what a reader sends is always a parameter."""
-    for name, word in words.items():
-        template = template.replace("{" + name + "}", word)
-    return template
+    return Statements(ids=put_words(ids, **words), boundary=put_words(boundary, **words) if tested else None)
