@@ -165,6 +165,10 @@ def render() -> bytes:
     return generate_latest(_metrics.registry)
 
 
+# Without the values of local variables: they hold keys, and what people sent.
+_json_tracebacks = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
+
+
 def configure_logs(
     level: str = "info", format: Literal["auto", "console", "json"] = "auto", stream: TextIO | None = None
 ) -> None:
@@ -176,14 +180,14 @@ def configure_logs(
     target = stream or sys.stderr
     console = format == "console" or (format == "auto" and target.isatty())
     renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(colors=target.isatty()) if console else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer(colors=target.isatty(), exception_formatter=structlog.dev.plain_traceback) if console else structlog.processors.JSONRenderer()
     )
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    ending: list[structlog.typing.Processor] = [renderer] if console else [structlog.processors.dict_tracebacks, renderer]
+    ending: list[structlog.typing.Processor] = [renderer] if console else [_json_tracebacks, renderer]
     structlog.configure(
         processors=[*shared, *ending],
         wrapper_class=structlog.make_filtering_bound_logger(level),

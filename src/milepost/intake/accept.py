@@ -410,6 +410,7 @@ def _refuse(pointer: str, detail: str) -> None:
 
 _DIGITS = bytes.maketrans(b"123456789E", b"000000000e")
 _RUN = 400  # digits: PostgreSQL's numeric takes some thousands, no honest number has as many
+_EXPONENTS = (b"e000000", b"e+000000", b"e-00000")  # past what numeric holds: 131,072 digits before the point, 16,383 after it
 
 
 def _suspicious(body: bytes) -> bool:
@@ -420,11 +421,25 @@ def _suspicious(body: bytes) -> bool:
     if b"\\u" in body and (b"\\u0000" in body or b"\\ud" in body or b"\\uD" in body):
         return True
     plain = body.translate(_DIGITS)
-    if b"e000" in plain or b"e+000" in plain:
-        return True
-    # A run of _RUN digits covers every place that is a multiple of half its length, and the half run after it.
+    for exponent in _EXPONENTS:
+        at = plain.find(exponent)
+        while at >= 0:
+            if _in_number(plain, at):
+                return True
+            at = plain.find(exponent, at + 1)
+    # A run of _RUN digits covers some multiple of half its length, and the half run after it.
     half = _RUN // 2
     return any(plain[at : at + half] == b"0" * half for at in range(0, len(plain), half) if plain[at] == 48)
+
+
+def _in_number(plain: bytes, at: int) -> bool:
+    """Is the `e` at `at` a number's exponent? Texts, such as keys in hexadecimal, are full of what looks like one."""
+    start = at
+    while start and plain[start - 1] in b"0.":
+        start -= 1
+    if start and plain[start - 1] == 45:  # a minus
+        start -= 1
+    return start < at and (start == 0 or plain[start - 1] in b":,[ \t\r\n")
 
 
 def _check_storable(value: Any, pointer: str) -> None:
@@ -455,7 +470,7 @@ def _explain(message: str) -> tuple[str, str]:
     """msgspec's message as (JSON pointer, sentence)."""
     match = _EXPLANATION.match(message)
     assert match is not None
-    path = match["path"] or "$"
+    path = (match["path"] or "$").split("[...]")[0].split(".[")[0]  # msgspec does not say where in a dict or list of any
     pointer = "".join(f"/{_escape(name or index)}" for name, index in _STEP.findall(path))
     detail = match["detail"]
     missing = re.match(r"Object missing required field `(.+)`", detail)

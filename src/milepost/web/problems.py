@@ -11,6 +11,7 @@ like what does not exist.
 from __future__ import annotations
 
 import secrets
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -257,7 +258,9 @@ def problem_of(error: Exception) -> Problem:
         detail = "The model is being changed just now: ask again."
         return Problem(kind=KINDS["not-ready"], detail=detail, headers={"retry-after": "1"})
     identity = secrets.token_hex(6)
-    _log.error("request failed", id=identity, exc_info=error)
+    # As text, not as exc_info: pretty tracebacks show local variables, and those hold keys and what people did.
+    trace = "".join(traceback.format_exception(error))
+    _log.error("request failed", id=identity, error=type(error).__name__, trace=trace)
     detail = f"This is not your mistake. The server's log knows more under the id {identity}."
     return Problem(kind=KINDS["internal"], detail=detail, more={"id": identity})
 
