@@ -241,6 +241,8 @@ class Acceptor:
         try:
             if _suspicious(raw):
                 _check_storable(msgspec.json.decode(raw), "")
+                if _has_extreme_number(raw.translate(_DIGITS)):
+                    _refuse("", "a number is too large or too small to be stored")
             return self._one.decode(raw)
         except InvalidInput as error:
             rejected.extend(Rejected(index, field.pointer, field.detail) for field in error.errors)
@@ -421,15 +423,21 @@ def _suspicious(body: bytes) -> bool:
     if b"\\u" in body and (b"\\u0000" in body or b"\\ud" in body or b"\\uD" in body):
         return True
     plain = body.translate(_DIGITS)
+    if _has_extreme_number(plain):
+        return True
+    # A run of _RUN digits covers some multiple of half its length, and the half run after it.
+    half = _RUN // 2
+    return any(plain[at : at + half] == b"0" * half for at in range(0, len(plain), half) if plain[at] == 48)
+
+
+def _has_extreme_number(plain: bytes) -> bool:
     for exponent in _EXPONENTS:
         at = plain.find(exponent)
         while at >= 0:
             if _in_number(plain, at):
                 return True
             at = plain.find(exponent, at + 1)
-    # A run of _RUN digits covers some multiple of half its length, and the half run after it.
-    half = _RUN // 2
-    return any(plain[at : at + half] == b"0" * half for at in range(0, len(plain), half) if plain[at] == 48)
+    return False
 
 
 def _in_number(plain: bytes, at: int) -> bool:

@@ -41,7 +41,8 @@ SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;
 
 -- name: poll_plan
 -- The tables are filled and truncated faster than statistics follow. These make the one good plan the only one: the tail of
--- each primary key, and one probe of the marks for each batch in it.
+-- each primary key, and one probe of the marks for each batch in it. (OFFSET 0 keeps the probe a sub-plan: as a join, planned
+-- while the tables were empty, it read all marks for each batch, 0.2 s a poll after 8,000 batches.)
 SELECT set_config(name, value, true) FROM (VALUES
     ('enable_seqscan', 'off'), ('enable_bitmapscan', 'off'), ('enable_hashjoin', 'off'), ('enable_mergejoin', 'off'),
     ('enable_sort', 'off'), ('enable_material', 'off'), ('jit', 'off'), ('plan_cache_mode', 'force_generic_plan')
@@ -60,7 +61,7 @@ WHERE q.lane = %(lane)s
     -- The only lower bound there is: beside a second one (txid >= …) PostgreSQL may begin the scan at the wrong one.
     AND (q.txid, q.batch_id) > (%(from_txid)s::xid8, %(from_batch_id)s::bigint)
     AND (%(until)s::pg_snapshot IS NULL OR pg_visible_in_snapshot(q.txid, %(until)s::pg_snapshot))
-    AND NOT EXISTS (SELECT FROM milepost.queue_template_loaded AS mark WHERE mark.batch_id = q.batch_id)
+    AND NOT EXISTS (SELECT FROM milepost.queue_template_loaded AS mark WHERE mark.batch_id = q.batch_id OFFSET 0)
 ORDER BY q.txid, q.batch_id
 LIMIT %(batches_max)s;
 
@@ -78,7 +79,7 @@ SELECT q.batch_id, q.tenant_id, q.kind, q.model, q.rows, q.received_at, 'queue_t
 FROM milepost.queue_template AS q
 WHERE q.lane = %(lane)s
     AND q.txid = ANY (ARRAY(SELECT pg_snapshot_xip(%(since)s::pg_snapshot)))
-    AND NOT EXISTS (SELECT FROM milepost.queue_template_loaded AS mark WHERE mark.batch_id = q.batch_id);
+    AND NOT EXISTS (SELECT FROM milepost.queue_template_loaded AS mark WHERE mark.batch_id = q.batch_id OFFSET 0);
 
 -- name: payloads
 -- LATERAL with a LIMIT: by primary key, one by one, whatever the planner believes of a table that was empty a second ago.
