@@ -125,7 +125,22 @@ def test_numbers_that_postgresql_cannot_hold(number: str) -> None:
     )
     outcome = accept_raw(body.encode())
     assert outcome.rows == 1
-    assert [item.index for item in outcome.rejected] == [0]
+    assert [(item.index, item.pointer) for item in outcome.rejected] == [(0, "/data/n")]
+
+
+def test_texts_that_look_like_such_numbers() -> None:
+    """Hexadecimal, and prose, are full of what looks like an exponent."""
+    data = {"commit": "Merge 2e1234567 into 1e-999999", "hash": "5e000000", "list": ["1e9999999"]}
+    assert accept({**GOOD, "data": data}).rejected == ()
+
+
+@pytest.mark.parametrize("half", [b"\\ud800", b"\\uDC00 x", b"\\ud800\\ud800"])
+def test_half_a_surrogate_pair_costs_its_own_activity(half: bytes) -> None:
+    """PostgreSQL and UTF-8 know no such character."""
+    body = b'{"activities": [{"actor": "a", "verb": "walk", "data": {"n": "%b"}}, {"actor": "b", "verb": "walk"}]}' % half
+    outcome = accept_raw(body)
+    assert outcome.rows == 1
+    assert [(item.index, item.pointer) for item in outcome.rejected] == [(0, "/data/n")]
 
 
 def test_lines() -> None:

@@ -93,6 +93,8 @@ async def measure(settings: Settings, folder: Path) -> Report:
             Figure(name="receipt_p50_ms", value=percentile(paced.latencies, 0.5) * 1000, unit="ms"),
             Figure(name="receipt_p99_ms", value=percentile(paced.latencies, 0.99) * 1000, unit="ms", at_most=50),
             Figure(name="paced_rows_s", value=len(paced.latencies) * BATCH / paced.seconds, unit="rows/s"),
+            Figure(name="server_cpu_s", value=statistics.median(cpu["server"]) * ROWS_ROUND / 1e6, unit="s"),
+            Figure(name="postgres_cpu_s", value=statistics.median(cpu["postgres"]) * ROWS_ROUND / 1e6, unit="s"),
             Figure(name="server_cpu_us_a_row", value=statistics.median(cpu["server"]), unit="us"),
             Figure(name="postgres_cpu_us_a_row", value=statistics.median(cpu["postgres"]), unit="us"),
         ]

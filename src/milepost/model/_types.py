@@ -224,10 +224,13 @@ class Model:
 
     def column_fields(self) -> tuple[str, ...]:
         """The data fields that are columns `d_NAME` of the activity table: filters, rollup keys, and values."""
+        shown = {value[5:] for latest in self.latest.values() for value in latest.values if value.startswith("data.")}
+        return tuple(sorted(shown.union(self.indexed_fields())))
+
+    def indexed_fields(self) -> tuple[str, ...]:
+        """The data fields that stand in an index, as filters, rollup keys or distinct values, and so must be short."""
         wanted = {name for name, declared in self.fields().items() if declared.filter}
         for rollup in self.rollups.values():
             wanted |= {key[5:] for key in rollup.by if key.startswith("data.")}
             wanted |= {argument[5:] for value in rollup.values for argument in value.arguments if argument.startswith("data.")}
-        for latest in self.latest.values():
-            wanted |= {value[5:] for value in latest.values if value.startswith("data.")}
         return tuple(sorted(wanted))

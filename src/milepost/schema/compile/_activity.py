@@ -33,6 +33,7 @@ STAGE_COLUMNS = (
     ("content", "jsonb"),
 )
 
+# Of these and the model's own columns, a delta has those that something derived reads: each costs every activity.
 DELTA_COLUMNS = (
     ("id", "uuid"),
     ("occurred_at", "timestamptz"),
@@ -111,6 +112,20 @@ def column_types(model: Model) -> dict[str, ActivityColumn]:
     return types
 
 
+def _read_columns(model: Model) -> set[str]:
+    """The columns that folds, latest and pairs tables read of an activity."""
+    read = {"id", "occurred_at", "actor_id", "group_id", "more_groups", "audience", "verb"}
+    words = [key for rollup in model.rollups.values() for key in rollup.by]
+    words += [key for latest in model.latest.values() for key in latest.by]
+    words += [value for latest in model.latest.values() for value in latest.values]
+    words += [word for rollup in model.rollups.values() for value in rollup.values for word in value.arguments]
+    if model.pairs:
+        words.append("object")
+    for word in words:
+        read |= {"object_kind", "object_id"} if word == "object" else {word, f"m_{word}", word.replace("data.", "d_")}
+    return read
+
+
 def _declared(type_: str, scale: int) -> str:
     return f"decimal({scale})" if type_ == "decimal" else type_
 
@@ -132,8 +147,10 @@ def compile_activity(model: Model, columns: dict[str, ActivityColumn]) -> Compil
     extra = tuple(columns)
     typed = tuple((name, column.type) for name, column in columns.items())
     stage = ", ".join(f"{name} {type_}" for name, type_ in (*STAGE_COLUMNS, *typed))
-    delta = ", ".join(f"{name} {type_}" for name, type_ in (*DELTA_COLUMNS, *typed))
-    delta_names = ", ".join((*(name for name, _ in DELTA_COLUMNS), *extra))
+    read = _read_columns(model)
+    delta_columns = tuple((name, type_) for name, type_ in (*DELTA_COLUMNS, *typed) if name in read)
+    delta = ", ".join(f"{name} {type_}" for name, type_ in delta_columns)
+    delta_names = ", ".join(name for name, _ in delta_columns)
     plain = ("occurred_at", "received_at", "audience", "verb", "object_kind", "object_id", "source", "status", "key")
     names = ("id", *plain, "data", "content", *extra)
     target = ", ".join(("tenant_id", "actor_id", "group_id", "more_groups", *names))
