@@ -198,7 +198,7 @@ class Research(Sample):
                 subject = self._person(dice.choice(crew))
                 activity["actor"] = self._person(crew[0])
                 activity["object"] = {"kind": "membership", "id": f"{self._study(study)}/{subject}"}
-                activity["data"] = {"subject": subject, "role": dice.choice(("collaborator", "contributor"))}
+                activity["data"] = {"member": subject, "role": dice.choice(("collaborator", "contributor"))}
         return activity
 
     def _about(self, dice: Random, verb: str, question: Question, moment: datetime, key: str) -> Activity:
