@@ -24,6 +24,7 @@ from milepost import limits
 from milepost.activity import HASH_MASK, YEAR_ONE, activity_id, audience_of, key_hash, microseconds, random_hash
 from milepost.errors import FieldError, InvalidInput, TooLarge
 from milepost.intake import _rows
+from milepost.intake._storable import check_storable, escape, may_be_unstorable, refuse
 from milepost.model import Field, Measure, Model, Verb
 from milepost.schema.compile import STAGE_COLUMNS, column_types
 
@@ -108,7 +109,7 @@ class Acceptor:
         """body: `{"activities": […]}`, or one activity a line. now: with a zone; stands in for a missing `occurred_at`."""
         items: list[Any]
         rejected: list[Rejected] = []
-        if _suspicious(body):
+        if may_be_unstorable(body):
             items = self._each(body, ndjson, rejected)
         else:
             try:
@@ -252,8 +253,8 @@ class Acceptor:
 
     def _item(self, raw: bytes, index: int, rejected: list[Rejected]) -> Any | None:
         try:
-            if _suspicious(raw):
-                _check_storable(_read(raw), "")
+            if may_be_unstorable(raw):
+                check_storable(raw)
             return self._one.decode(raw)
         except InvalidInput as error:
             rejected.extend(Rejected(index, field.pointer, field.detail) for field in error.errors)
@@ -341,14 +342,14 @@ class _VerbRows:
 
     def tail(self, item: Any) -> bytes:
         if self.object is not None and item.object is not None and item.object.kind != self.object:
-            _refuse("/object/kind", f"this verb is done to a {self.object}, not to a {item.object.kind}")
+            refuse("/object/kind", f"this verb is done to a {self.object}, not to a {item.object.kind}")
         data, content = bytes(item.data), bytes(item.content)
         declared = None
         if data == b"null":
             parts = [_rows.NULL]
         else:
             if data[:1] != b"{":
-                _refuse("/data", "expected an object")
+                refuse("/data", "expected an object")
             parts = [_rows.jsonb(data)]
             declared = self._declared(item.data)
         parts.append(_rows.NULL if content == b"null" else _rows.jsonb(content))
@@ -367,7 +368,7 @@ class _VerbRows:
                 elif value.is_integer():
                     parts.append(_rows.int8(int(value)))
                 else:
-                    _refuse(f"/measures/{step.name}", f"expected an integer, got {value}")
+                    refuse(f"/measures/{step.name}", f"expected an integer, got {value}")
         return b"".join(parts)
 
     def _declared(self, raw: msgspec.Raw) -> Any | None:
@@ -415,85 +416,6 @@ def _field_value(field: Field, value: Any) -> bytes:
             return _rows.timestamp(microseconds(value.astimezone(UTC)))
 
 
-def _refuse(pointer: str, detail: str) -> None:
-    raise InvalidInput(errors=(FieldError(pointer, detail),))
-
-
-# ── what PostgreSQL cannot store ──
-
-_DIGITS = bytes.maketrans(b"123456789E", b"000000000e")
-_RUN = 400  # digits: PostgreSQL's numeric takes some thousands, no honest number has as many
-_EXPONENTS = (b"e000000", b"e+000000", b"e-00000")  # past what numeric holds: 131,072 digits before the point, 16,383 after it
-
-
-def _suspicious(body: bytes) -> bool:
-    """May the body hold what jsonb or text refuses: NUL, half a surrogate pair, a number of thousands of digits?
-
-    A few scans at memory speed; what they find is then looked at properly.
-    """
-    if b"\\u" in body and (b"\\u0000" in body or b"\\ud" in body or b"\\uD" in body):
-        return True
-    plain = body.translate(_DIGITS)
-    for exponent in _EXPONENTS:
-        at = plain.find(exponent)
-        while at >= 0:
-            if _in_number(plain, at):
-                return True
-            at = plain.find(exponent, at + 1)
-    # A run of _RUN digits covers some multiple of half its length, and the half run after it.
-    half = _RUN // 2
-    return any(plain[at : at + half] == b"0" * half for at in range(0, len(plain), half) if plain[at] == 48)
-
-
-def _in_number(plain: bytes, at: int) -> bool:
-    """May the `e` at `at` be a number's exponent? Texts, such as keys in hexadecimal, are full of what looks like one."""
-    start = at
-    while start and plain[start - 1] in b"0.":
-        start -= 1
-    if start and plain[start - 1] == 45:  # a minus
-        start -= 1
-    return start < at and (start == 0 or plain[start - 1] in b":,[ \t\r\n")
-
-
-class _Extreme:
-    """Stands for a number that PostgreSQL's numeric cannot hold."""
-
-
-def _read(raw: bytes) -> Any:
-    """The JSON with its numbers looked at as they are written. Raises like msgspec, on what it cannot read either."""
-
-    def number(text: str) -> float | _Extreme:
-        _, _, exponent = text.lower().partition("e")
-        return _Extreme() if len(text) >= _RUN or not -9_999 <= int(exponent or 0) <= 99_999 else 0.0
-
-    try:
-        return json.loads(raw, parse_float=number, parse_int=number)
-    except ValueError as error:
-        raise msgspec.DecodeError(str(error)) from error
-
-
-def _check_storable(value: Any, pointer: str) -> None:
-    match value:
-        case str():
-            if "\0" in value:
-                _refuse(pointer, "contains the character NUL (\\u0000), which cannot be stored")
-            if any("\ud800" <= character <= "\udfff" for character in value):
-                _refuse(pointer, "contains half of a surrogate pair, which cannot be stored")
-        case dict():
-            for name, inner in value.items():
-                _check_storable(name, pointer)
-                _check_storable(inner, f"{pointer}/{_escape(name)}")
-        case list():
-            for index, inner in enumerate(value):
-                _check_storable(inner, f"{pointer}/{index}")
-        case _Extreme():
-            _refuse(pointer, "the number is too large or too small to be stored")
-
-
-def _escape(name: str) -> str:
-    return name.replace("~", "~0").replace("/", "~1")
-
-
 _EXPLANATION = re.compile(r"^(?P<detail>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
 
@@ -503,13 +425,13 @@ def _explain(message: str) -> tuple[str, str]:
     match = _EXPLANATION.match(message)
     assert match is not None
     path = (match["path"] or "$").split("[...]")[0].split(".[")[0]  # msgspec does not say where in a dict or list of any
-    pointer = "".join(f"/{_escape(name or index)}" for name, index in _STEP.findall(path))
+    pointer = "".join(f"/{escape(name or index)}" for name, index in _STEP.findall(path))
     detail = match["detail"]
     missing = re.match(r"Object missing required field `(.+)`", detail)
     if missing:
-        return f"{pointer}/{_escape(missing[1])}", "is required"
+        return f"{pointer}/{escape(missing[1])}", "is required"
     unknown = re.match(r"Object contains unknown field `(.+)`", detail)
     if unknown:
         where = "declared in the model" if pointer == "/measures" else "a field of an activity"
-        return f"{pointer}/{_escape(unknown[1])}", f"is not {where}"
+        return f"{pointer}/{escape(unknown[1])}", f"is not {where}"
     return pointer, detail.replace("`", "").replace(" | null", "")
