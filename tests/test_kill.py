@@ -1,6 +1,6 @@
 """Invariants 1 and 2 under SIGKILL: of the loader, of the server and of PostgreSQL, at the named points of the path.
 
-100 kills: 60 loaders (12 at each point of the load), 20 servers, 20 times PostgreSQL. After each, the rest is loaded by a fresh
+100 attempts: 60 loaders (12 at each point of the load; at least 54 must have died there), 20 servers, 20 times PostgreSQL. After each, the rest is loaded by a fresh
 process; at the end every acknowledged activity is there once, and verify finds no difference. `MILEPOST_TEST_KILLS` scales it.
 """
 
@@ -197,7 +197,7 @@ async def test_the_server_is_killed_under_load(site: Site) -> None:
     for number in range(max(1, round(20 * SCALE))):
         point = SERVER_POINTS[number % len(SERVER_POINTS)]
         async for port, process in serving(site, f"{point}:{1 + number % 4}"):
-            while process.returncode is None and kills + 1 > 0:
+            while process.returncode is None:
                 rows = site.batch()
                 keys = {row["key"] for row in rows}
                 try:

@@ -88,6 +88,8 @@ async def measure(settings: Settings, folder: Path) -> Report:
                     unit="ratio",
                     at_least=0.5 if lanes == 2 else None,
                 ),
+                Figure(name=f"ratio_to_copy_lowest{suffix}", value=min(ratios), unit="ratio"),
+                Figure(name=f"ratio_to_copy_highest{suffix}", value=max(ratios), unit="ratio"),
             ]
         report.figures += [
             Figure(name="receipt_p50_ms", value=percentile(paced.latencies, 0.5) * 1000, unit="ms"),
