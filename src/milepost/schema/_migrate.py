@@ -32,7 +32,7 @@ from milepost.schema.patience import patiently
 
 __all__ = ["SCHEMA_VERSION", "Migration", "SchemaStatus", "migrate", "read_migrations", "require", "rollback", "status"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 OLDEST_SERVER = 15
 LOCK = "milepost.migrate"
