@@ -11,10 +11,11 @@ import pytest
 
 from fix_import import made_of
 from milepost.importing._types import ReadOptions
-from milepost.importing.mapping import COMMON, KEYS, LOOKUP, READ, TOP
+from milepost.importing.mapping import COMMON, LOOKUP, READ, TOP
 from milepost.importing.record import Counts
 from milepost.importing.run import Summary
-from milepost.importing.values import EVERY, OPTIONS
+from milepost.mapping.entities import KEYS
+from milepost.mapping.values import EVERY, OPTIONS
 
 PAGE = (Path(__file__).parents[1] / "docs" / "import.md").read_text()
 EXAMPLES = re.findall(r"`([\w.]+)`:\n\n```csv\n(.*?)```.*?```toml\n(.*?)```.*?```json\n(.*?)```", PAGE, re.DOTALL)

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from milepost.importing.paths import Scope, Unfit, compile_condition, parse_path
-from milepost.importing.values import Kind, compile_value
+from milepost.mapping.paths import Scope, Unfit, compile_condition, parse_path
+from milepost.mapping.values import Kind, compile_value
 
 
 def value(spec: str, row: dict[str, Any], kind: Kind = "any", **options: Any) -> Any:
@@ -205,6 +205,15 @@ def test_not_in_the_map_is_rejected() -> None:
         ("{ a = true }", {"a": True}, True),
         ('{ "a.b" = "x" }', {"a": {"b": "x"}}, True),
         ('{ a = "x" }', {"a": {"b": "x"}}, False),
+        ('{ a = { like = "order.*" } }', {"a": "order.paid"}, True),
+        ('{ a = { like = "order.*" } }', {"a": "reorder.paid"}, False),
+        ('{ a = { like = "*a*b" } }', {"a": "ab"}, True),
+        ('{ a = { like = "ab*ba" } }', {"a": "aba"}, False),
+        ('{ a = { like = "run" } }', {"a": "running"}, False),
+        ('{ a = { not = "x" }, b = { at_least = 9 } }', {"b": "9"}, True),
+        ("{ a = { at_least = 9, at_most = 16 } }", {"a": 17}, False),
+        ("{ a = { at_least = 9 } }", {"a": "many"}, False),
+        ("{ a = { at_most = 9 } }", {}, False),
     ],
 )
 def test_condition(condition: str, row: dict[str, Any], holds: bool) -> None:

@@ -19,7 +19,7 @@ PACKAGE = SOURCE / "milepost"
 # An import goes to the same or a lower layer. Within layer 3 it goes only downward in this list: to a later line, never to the
 # same one, whose packages are siblings.
 LAYERS: tuple[tuple[int, tuple[str, ...]], ...] = (
-    (1, ("_setting_values", "activity", "errors", "faults", "limits", "model", "settings", "telemetry")),
+    (1, ("_setting_values", "activity", "errors", "faults", "limits", "mapping", "model", "settings", "telemetry")),
     (2, ("postgres", "schema")),
     (3, ("intake",)),
     (3, ("boards", "feeds", "search")),

@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from milepost.errors import InvalidInput
-
-from .paths import Row
+from milepost.mapping.paths import Row
 
 __all__ = ["Lookup", "Map", "MapError", "ReadOptions", "Section", "SectionKind", "Tables"]
 

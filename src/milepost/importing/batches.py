@@ -14,9 +14,9 @@ from typing import Any, Final
 import msgspec
 
 from milepost.limits import ACTIVITIES_PER_REQUEST_MAX, BODY_BYTES_MAX
+from milepost.mapping.paths import Row, Unfit
 
 from ._types import Map, Tables
-from .paths import Row, Unfit
 from .plan import Step
 from .reading import Bad, FileDamaged, Source, fingerprint_of, open_source
 from .sections import Build, compile_section

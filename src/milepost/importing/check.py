@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from milepost.mapping.paths import nearest
 from milepost.model import Model
 
 from ._types import Map, Section
-from .paths import nearest
 
 __all__ = ["check_map"]
 

@@ -20,6 +20,7 @@ from milepost.errors import Timeout
 from milepost.intake.accept import Acceptor
 from milepost.intake.load import Loader
 from milepost.intake.queue import Kind, Loaded, Queue
+from milepost.intake.rotation import adopt_before_loading
 from milepost.model import Model
 from milepost.postgres import Database, load_queries
 from milepost.schema.models import CurrentModel, current_model
@@ -116,6 +117,7 @@ async def open_sink(database: Database, settings: Settings, tenant: str) -> Asyn
     sink = DatabaseSink(queue, whose, current, row[0] if row else "")
     await queue.start()
     try:
+        await adopt_before_loading(database)
         await loader.start()
         yield sink
     finally:

@@ -13,27 +13,19 @@ from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from milepost.mapping.entities import KEYS
+from milepost.mapping.paths import Scope, nearest
+from milepost.mapping.values import compile_value
 from milepost.model._lines import LineIndex
 
 from ._types import Lookup, Map, MapError, ReadOptions, Section, SectionKind
-from .paths import Scope, nearest
 from .sections import section_problems
-from .values import compile_value
 
 __all__ = ["KINDS", "load_map", "parse_map"]
 
 # In the order in which they are imported: what an activity refers to is there before it.
 KINDS: Final[tuple[SectionKind, ...]] = ("groups", "actors", "members", "activities")
 COMMON: Final = ("file", "rows", "where", "join")
-KEYS: Final[dict[SectionKind, tuple[str, ...]]] = {
-    "groups": ("id", "kind", "name", "parent", "time_zone", "status", "attributes", "since"),
-    "actors": ("id", "name", "attributes"),
-    "members": ("group", "actor", "role", "permissions", "since", "until", "added_by"),
-    "activities": (
-        "key", "occurred_at", "actor", "verb", "object", "group", "groups", "measures", "data", "rest", "drop",
-        "content", "source", "status", "visibility",
-    ),
-}  # fmt: skip
 REQUIRED: Final[dict[SectionKind, tuple[str, ...]]] = {
     "groups": ("id", "kind"),
     "actors": ("id",),

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from milepost.errors import InvalidInput
+from milepost.mapping.paths import Row, Scope
+from milepost.mapping.values import compile_value
 
 from ._types import Lookup, Map, Section, SectionKind
 from .mapping import KINDS
-from .paths import Row, Scope
 from .reading import Bad, fingerprint_of, open_source
-from .values import compile_value
 
 __all__ = ["ImportRefused", "Plan", "Step", "load_lookups", "plan_import"]
 

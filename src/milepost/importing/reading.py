@@ -24,9 +24,9 @@ import msgspec
 from backports import zstd
 
 from milepost.errors import InvalidInput, MilepostError
+from milepost.mapping.paths import Row
 
 from ._types import ReadOptions
-from .paths import Row
 
 __all__ = ["Bad", "FileDamaged", "Source", "UnknownFormat", "fingerprint_of", "open_source"]
 

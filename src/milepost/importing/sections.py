@@ -8,13 +8,14 @@ the row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any
+
+from milepost.mapping.entities import Fields, compile_activity, compile_actor, compile_group, compile_member
+from milepost.mapping.paths import Row, Scope, Unfit, compile_condition, nearest
+from milepost.mapping.values import compile_value
 
 from ._types import Map, MapError, Section, Tables
-from .paths import Getter, Row, Scope, Unfit, compile_condition, nearest
-from .values import compile_value
 
 __all__ = ["Build", "compile_section", "section_problems"]
 
@@ -50,11 +51,11 @@ def _compile(section: Section, whole: Map, scope: Scope, tables: Tables, fingerp
     fields = Fields(spec=spec, scope=scope, at=at, zone=whole.zone)
     match section.kind:
         case "groups":
-            make = _group(fields)
+            make = _each(compile_group(fields))
         case "actors":
-            make = _actor(fields)
+            make = _each(compile_actor(fields))
         case "members":
-            make = _member(fields)
+            make = _each(compile_member(fields))
         case "activities":
             make = _activity(fields, fingerprint, section.number, frozenset(whole.lookups))
 
@@ -93,197 +94,18 @@ def _compile_joins(spec: Any, whole: Map, scope: Scope, tables: Tables, at: str)
     return join if steps else None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Fields:
-    """The keys of one section, each compiled on demand to its kind of value."""
-
-    spec: Mapping[str, Any]
-    scope: Scope
-    at: str
-    zone: str | None
-
-    def text(self, name: str) -> Getter | None:
-        return self._one(name, "text")
-
-    def time(self, name: str) -> Getter | None:
-        if self.spec.get(name) == "always":
-            return lambda row: "always"
-        return self._one(name, "time")
-
-    def content(self, name: str) -> Getter | None:
-        return self._one(name, "any")
-
-    def many(self, name: str) -> list[tuple[str, Getter]]:
-        """`name = ["a", "b"]` (columns under their own names) or a table of values. Measures are numbers, the
-        rest any.
-        """
-        spec = self.spec.get(name, {})
-        if isinstance(spec, list) and all(isinstance(one, str) for one in spec):
-            spec = {one: {"from": one} for one in spec}
-        if not isinstance(spec, dict):
-            self.scope.problem(f"{self.at}.{name}", "is a table of values, or a list of columns")
-            return []
-        kind: Literal["number", "any"] = "number" if name == "measures" else "any"
-        return [
-            (one, compile_value(value, kind, self.scope, f"{self.at}.{name}.{one}", f"/{name}/{one}", zone=self.zone))
-            for one, value in spec.items()
-        ]
-
-    def list(self, name: str) -> list[Getter]:
-        spec = self.spec.get(name, [])
-        if not isinstance(spec, list):
-            self.scope.problem(f"{self.at}.{name}", "is a list")
-            return []
-        return [
-            compile_value(one, "text", self.scope, f"{self.at}.{name}[{number}]", f"/{name}/{number - 1}")
-            for number, one in enumerate(spec, 1)
-        ]
-
-    def _one(self, name: str, kind: Literal["text", "time", "any"]) -> Getter | None:
-        if name not in self.spec:
-            return None
-        return compile_value(self.spec[name], kind, self.scope, f"{self.at}.{name}", f"/{name}", zone=self.zone)
-
-
-Named = list[tuple[str, Getter]]
-
-
-def _named(fields: Fields, names: tuple[str, ...]) -> Named:
-    return [(name, get) for name in names if (get := fields.text(name)) is not None]
-
-
-def _fill(target: Row, named: Named, row: Row, *, required: bool = False) -> Row:
-    for name, get in named:
-        value = get(row)
-        if value is not None:
-            target[name] = value
-        elif required:
-            raise Unfit(f"/{name}", "is missing")
-    return target
-
-
-def _group(fields: Fields) -> Build:
-    required = _named(fields, ("id", "kind"))
-    optional = _named(fields, ("name", "parent", "time_zone", "status"))
-    since, attributes = fields.time("since"), fields.many("attributes")
-    if since is not None:
-        optional.append(("since", since))
-
-    def group(row: Row, number: int) -> list[Row]:
-        command = _fill(_fill({"do": "put_group"}, required, row, required=True), optional, row)
-        if attributes:
-            command["attributes"] = _fill({}, attributes, row)
-        return [command]
-
-    return group
-
-
-def _actor(fields: Fields) -> Build:
-    required, optional, attributes = _named(fields, ("id",)), _named(fields, ("name",)), fields.many("attributes")
-
-    def actor(row: Row, number: int) -> list[Row]:
-        command = _fill(_fill({"do": "put_actor"}, required, row, required=True), optional, row)
-        if attributes:
-            command["attributes"] = _fill({}, attributes, row)
-        return [command]
-
-    return actor
-
-
-def _member(fields: Fields) -> Build:
-    required, optional = _named(fields, ("group", "actor")), _named(fields, ("role", "added_by"))
-    since, until, permissions = fields.time("since"), fields.time("until"), fields.list("permissions")
-    if "role" not in fields.spec and until is None:
-        fields.scope.problem(fields.at, "needs role (who joins), until (who leaves), or both")
-
-    def member(row: Row, number: int) -> list[Row]:
-        who = _fill({}, required, row, required=True)
-        commands: list[Row] = []
-        start = end = None
-        if "role" in fields.spec:
-            start = "always" if since is None else since(row)
-            put = _fill({"do": "put_member", **who}, optional, row)
-            if "role" not in put:
-                raise Unfit("/role", "is missing")
-            if start is None:
-                raise Unfit("/since", "is missing")
-            if permissions:
-                put["permissions"] = [value for get in permissions if (value := get(row)) is not None]
-            commands.append(put | {"since": start})
-        if until is not None and (end := until(row)) is not None:
-            if start not in (None, "always") and end <= start:
-                raise Unfit("/until", "is not after since", end)
-            commands.append({"do": "remove_member", **who, "at": end})
-        return commands
-
-    return member
+def _each(make: Callable[[Row], list[Row]]) -> Build:
+    return lambda row, number: make(row)
 
 
 def _activity(fields: Fields, fingerprint: str, section: int, lookups: frozenset[str]) -> Build:
-    spec, scope, at = fields.spec, fields.scope, fields.at
-    key, occurred_at = fields.text("key"), fields.time("occurred_at")
-    required = [("occurred_at", occurred_at), *_named(fields, ("actor", "verb"))] if occurred_at else []
-    optional = _named(fields, ("source", "status", "visibility"))
-    if "group" in spec and "groups" in spec:
-        scope.problem(at, "has either group or groups")
-    optional += _named(fields, ("group",))
-    groups = fields.list("groups")
-    target = _object(fields)
-    measures, data, content = fields.many("measures"), fields.many("data"), fields.content("content")
-    rest = _rest(fields, lookups)
+    required = ("key", "occurred_at", "actor", "verb") if "key" in fields.spec else ("occurred_at", "actor", "verb")
+    make = compile_activity(fields, required=required, rest=lambda fields: _rest(fields, lookups))
+    if "key" in fields.spec:
+        return lambda row, number: [make(row)]
     # Two sections of one file must not give the same key to what one row becomes.
     suffix = "" if section == 1 else f".{section}"
-
-    def activity(row: Row, number: int) -> list[Row]:
-        own = f"{fingerprint}-{number}{suffix}" if key is None else key(row)
-        if own is None:
-            raise Unfit("/key", "is missing")
-        made: Row = {"key": own}
-        _fill(made, required, row, required=True)
-        _fill(made, optional, row)
-        if groups and (addressed := [value for get in groups if (value := get(row)) is not None]):
-            made["groups"] = list(dict.fromkeys(addressed))
-        if target is not None and (one := target(row)) is not None:
-            made["object"] = one
-        if measures and (numbers := _fill({}, measures, row)):
-            made["measures"] = numbers
-        facts = {} if rest is None else rest(row)
-        if _fill(facts, data, row):
-            made["data"] = facts
-        if content is not None and (large := content(row)) is not None:
-            made["content"] = large
-        return [made]
-
-    return activity
-
-
-def _object(fields: Fields) -> Callable[[Row], Row | None] | None:
-    """`object = { kind = …, id = … }`, or a list of those, of which the first that is there counts."""
-    spec = fields.spec.get("object")
-    if spec is None:
-        return None
-    tables = spec if isinstance(spec, list) else [spec]
-    choices = []
-    for number, table in enumerate(tables, 1):
-        at = f"{fields.at}.object" + (f"[{number}]" if isinstance(spec, list) else "")
-        if not isinstance(table, dict) or set(table) - {"when"} != {"kind", "id"}:
-            fields.scope.problem(at, 'is a table such as { kind = "workout", id = "{activity_id}" }, or a list of them')
-            continue
-        when = compile_condition(table["when"], fields.scope, f"{at}.when") if "when" in table else None
-        kind = compile_value(table["kind"], "text", fields.scope, f"{at}.kind", "/object/kind")
-        own = compile_value(table["id"], "text", fields.scope, f"{at}.id", "/object/id")
-        choices.append((when, kind, own))
-
-    def target(row: Row) -> Row | None:
-        for when, kind, own in choices:
-            if when is not None and not when(row):
-                continue
-            found, name = own(row), kind(row)
-            if found is not None and name is not None:
-                return {"kind": name, "id": found}
-        return None
-
-    return target
+    return lambda row, number: [make(row) | {"key": f"{fingerprint}-{number}{suffix}"}]
 
 
 def _rest(fields: Fields, lookups: frozenset[str]) -> Callable[[Row], Row] | None:

@@ -1,4 +1,4 @@
-"""Columns, templates and conditions of the map: how a row is looked into.
+"""Columns, templates and conditions of a map: how a row is looked into.
 
 A path names a column, or goes into nested JSON: `userIdentity.type`, `resources.0.ARN`,
 `extensions."https://w3id.org/x"`. A template is text with `{paths}` in it. A condition says which rows count.
@@ -14,6 +14,7 @@ import difflib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from math import inf
 from typing import Any
 
 import msgspec
@@ -56,6 +57,7 @@ class Scope:
     columns: frozenset[str] | None = None  # None: not known (JSON lines, or the map alone is being checked)
     joined: frozenset[str] = frozenset()  # lookups joined so far
     used: set[str] = field(default_factory=set)  # columns taken whole
+    taken: set[tuple[str, ...]] = field(default_factory=set)  # paths taken, columns too
     problems: list[str] = field(default_factory=list)
 
     def problem(self, at: str, message: str) -> None:
@@ -146,6 +148,7 @@ def compile_path(path: tuple[str, ...], scope: Scope, at: str) -> Getter:
     known = scope.joined if scope.columns is None else scope.columns | scope.joined
     if scope.columns is not None and first not in known:
         scope.problem(at, f"there is no column '{first}'{nearest(first, known)}")
+    scope.taken.add(path)
     if len(path) == 1:
         scope.used.add(first)
 
@@ -208,20 +211,20 @@ def constant(value: Any) -> Getter:
 
 
 def compile_condition(spec: Any, scope: Scope, at: str) -> Callable[[Row], bool]:
-    """`{ column = "x" | ["x", "y"] | { not = … } | { missing = true } }`; all of them must hold."""
+    """`{ column = "x" | ["x", "y"] | { not = … } | { missing = true } | { like = "x*" } | { at_least = 9 } }`; all must hold."""
     if not isinstance(spec, dict) or not spec:
         scope.problem(at, 'a condition is a table such as { kind = "commit" }')
         return lambda row: False
     tests = []
     for name, wanted in spec.items():
         here = f"{at}.{name}"
-        used = set(scope.used)
+        used, taken = set(scope.used), set(scope.taken)
         try:
             get = compile_path(parse_path(name), scope, here)
         except ValueError as error:
             scope.problem(here, str(error))
             continue
-        scope.used = used  # a condition reads a column, but does not take it
+        scope.used, scope.taken = used, taken  # a condition reads a column, but does not take it
         tests.append(_compile_test(wanted, get, scope, here))
     if len(tests) == 1:
         return tests[0]
@@ -236,7 +239,13 @@ def _compile_test(wanted: Any, get: Getter, scope: Scope, at: str) -> Callable[[
         if set(wanted) == {"not"} and not isinstance(wanted["not"], dict):
             test = _compile_test(wanted["not"], get, scope, at)
             return lambda row: not test(row)
-        scope.problem(at, "a condition is a value, a list of values, { not = … } or { missing = true }")
+        if set(wanted) == {"like"} and isinstance(wanted["like"], str):
+            return _like(wanted["like"], get)
+        bounds = [bound for name, bound in wanted.items() if name in ("at_least", "at_most")]
+        if len(bounds) == len(wanted) > 0 and all(type(bound) in (int, float) for bound in bounds):
+            return _between(wanted.get("at_least", -inf), wanted.get("at_most", inf), get)
+        known = '{ not = … }, { missing = true }, { like = "order.*" }, or { at_least = 9, at_most = 16 }'
+        scope.problem(at, f"a condition is a value, a list of values, {known}")
         return lambda row: False
     # As text, so that 1 finds "1" of a CSV and 1 of a JSON line.
     allowed = frozenset(as_text(one) for one in (wanted if isinstance(wanted, list) else [wanted]))
@@ -246,3 +255,40 @@ def _compile_test(wanted: Any, get: Getter, scope: Scope, at: str) -> Callable[[
         return value is not None and (value if type(value) is str else as_text(value)) in allowed
 
     return test_one
+
+
+def _like(pattern: str, get: Getter) -> Callable[[Row], bool]:
+    """`*` stands for any text, none too. Piece by piece from the left, so that no text takes long, whatever the pattern."""
+    first, *pieces = pattern.split("*")
+
+    def test(row: Row) -> bool:
+        value = get(row)
+        if value is None:
+            return False
+        text = value if type(value) is str else as_text(value)
+        if not pieces:
+            return text == first
+        if not text.startswith(first):
+            return False
+        at = len(first)
+        for piece in pieces[:-1]:
+            found = text.find(piece, at)
+            if found < 0:
+                return False
+            at = found + len(piece)
+        return len(text) - at >= len(pieces[-1]) and text.endswith(pieces[-1])
+
+    return test
+
+
+def _between(low: float, high: float, get: Getter) -> Callable[[Row], bool]:
+    """What is no number lies nowhere."""
+
+    def test(row: Row) -> bool:
+        value = get(row)
+        try:
+            return type(value) is not bool and low <= float(value) <= high
+        except (TypeError, ValueError, OverflowError):
+            return False
+
+    return test

@@ -19,7 +19,7 @@ from math import isfinite
 from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
-from .paths import (
+from milepost.mapping.paths import (
     Getter,
     Row,
     Scope,
@@ -250,7 +250,7 @@ def _number(get: Getter, spec: Row, scope: Scope, at: str, pointer: str, *, whol
             return None
         found: Any = value
         if type(value) is str:
-            if value.isdigit():
+            if value.isdecimal() and len(value) < 400:
                 found = int(value)
             else:
                 try:
@@ -262,12 +262,15 @@ def _number(get: Getter, spec: Row, scope: Scope, at: str, pointer: str, *, whol
                     raise Unfit(pointer, "is not a number", value)
         elif type(value) is not int and type(value) is not float and not isinstance(value, Decimal):
             raise Unfit(pointer, "is not a number", value)
-        if not isfinite(found):
-            raise Unfit(pointer, "is not a finite number", value)
-        if exact:
-            found = (found if type(found) is Decimal else Decimal(str(found))) * times
-            if quantum is not None:
-                found = found.quantize(quantum, ROUND_HALF_UP)
+        try:
+            if not isfinite(found):
+                raise Unfit(pointer, "is not a finite number", value)
+            if exact:
+                found = (found if type(found) is Decimal else Decimal(str(found))) * times
+                if quantum is not None:
+                    found = found.quantize(quantum, ROUND_HALF_UP)
+        except (ArithmeticError, ValueError):  # of more digits than a decimal has, or than become a text
+            raise Unfit(pointer, "is too large a number") from None
         if (below is not None and found < below) or (above is not None and found > above):
             return None
         if type(found) is not int and found == (rounded := int(found)):
@@ -350,7 +353,7 @@ def _reader(name: str) -> Callable[[Any], datetime]:
         def unix(value: Any) -> datetime:
             try:
                 microseconds = int(Decimal(str(value)) / divisor * 1_000_000)
-            except InvalidOperation as error:
+            except ArithmeticError as error:
                 raise ValueError(value) from error
             return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
 
