@@ -9,7 +9,7 @@ import pytest
 
 from milepost.access.keys import Keys, Principal, create_key, list_keys, revoke_key
 from milepost.access.tenants import create_tenant, find_tenant, list_tenants
-from milepost.errors import Conflict, InvalidInput, NotFound, Unauthorized
+from milepost.errors import Conflict, InvalidInput, NotFound, SchemaMismatch, Unauthorized
 from milepost.postgres import Database
 
 
@@ -24,9 +24,11 @@ class Clock:
 
 
 async def test_tenants_spread_over_lanes(db: Database) -> None:
-    """Each new tenant is put on the lane with the fewest, of those there are (two here), and keeps its lane."""
+    """Each new tenant is put on the lane with the fewest, and keeps its lane; never on a lane that nobody has made (two are here)."""
     async with db.transaction("write") as conn:
-        made = [await create_tenant(conn, f"tenant-{number}", lanes=3) for number in range(5)]
+        made = [await create_tenant(conn, f"tenant-{number}", lanes=2) for number in range(5)]
+        with pytest.raises(SchemaMismatch, match="`milepost db migrate --lanes 3`"):
+            await create_tenant(conn, "seventh", lanes=3)
         assert [tenant.lane for tenant in made] == [0, 1, 0, 1, 0]
         assert (await create_tenant(conn, "sixth", lanes=1)).lane == 0
         assert await find_tenant(conn, "tenant-4") == made[4]

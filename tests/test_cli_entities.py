@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from milepost.postgres import Database
+from milepost.schema import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from fix_cli import Command
@@ -148,6 +149,26 @@ def test_schema(command: Command, database_url: str) -> None:
 def test_verify(command: Command, tenant: str, template_url: str) -> None:
     """Exit code 0 where all is right, 1 with each difference where a number is wrong."""
     clean = command("verify", "--json")
+def test_a_restored_database(command: Command, template_url: str) -> None:
+    """Whose queue came from another cluster: `db status` says so, with exit code 1, and `db migrate` makes it readable."""
+    as_owner(template_url, "UPDATE milepost.deployment SET system_identifier = 1")
+    before = command("db", "status", "--json")
+    assert (before.code, before.json["foreign"], before.json["pending"]) == (1, True, [])
+    assert "foreign: the queue came from another cluster (milepost db migrate)" in command("db", "status").out
+    assert command("db", "migrate").out == "adopted: the queue, which came from another cluster\n"
+    assert command("db", "migrate", "--json").json == {"version": SCHEMA_VERSION, "taken": [], "adopted": False}
+    assert command("db", "status").code == 0
+
+
+def test_lanes_that_nobody_made(command: Command, tenant: str) -> None:
+    """More lanes than the database has: no tenant is made, and the answer is the command that makes the lanes."""
+    refused = command("tenant", "create", "more", "--lanes", "3")
+    assert refused.code == 3
+    assert "has 2 lanes and MILEPOST_LANES is 3: run `milepost db migrate --lanes 3`" in refused.err
+    assert "there is nothing to do" in command("db", "migrate", "--lanes", "3").out
+    assert command("tenant", "create", "more", "--lanes", "3", "--json").json["lane"] in (1, 2)
+
+
     assert (clean.code, clean.json["differences"], clean.json["items"]) == (0, 0, [])
     assert clean.json["checked"] > 0
     as_owner(

@@ -135,6 +135,24 @@ async def test_a_new_model_is_served(server: EmbeddedServer, web_template: str, 
         server.drop_database("web_changing")
 
 
+async def test_a_restored_database_is_served(server: EmbeddedServer, web_template: str, served: Served) -> None:
+    """The queue of another cluster is adopted before anything is loaded from it."""
+    url = server.clone_database(web_template, "web_restored")
+    async with await Database.connect_owner(url) as owner:
+        await owner.execute(b"UPDATE milepost.deployment SET system_identifier = 1")
+        services = await Services.start(served.settings, url)
+        row = await (await owner.execute(b"SELECT count(*) FROM milepost.deployment WHERE system_identifier <> 1")).fetchone()
+        assert row == (1,)
+        await services.stop()
+    server.drop_database("web_restored")
+
+
+async def test_lanes_that_nobody_made(web_url: str, served: Served) -> None:
+    """A server that is told of more lanes than there are does not start, and says what to run."""
+    with pytest.raises(SchemaMismatch, match=r"has 2 lanes and MILEPOST_LANES is 5: run `milepost db migrate --lanes 5`"):
+        await Services.start(replace(served.settings, lanes=5), web_url)
+
+
 async def test_metrics(api: Api) -> None:
     """Requests are counted by their route, never by an id in their path."""
     await api.send(run_of("user-with-a-name"))

@@ -133,7 +133,8 @@ class Settings:
     # ── Intake ─────────────────────────────────────────────────────────────────────────────────────────────────────
     lanes: int = setting(
         2,
-        "Lanes that new tenants are spread over. Each has one loader; about one a core helps.",
+        "Lanes that new tenants are spread over. Each has one loader; about one a core helps. `milepost db migrate` makes those that"
+        " are missing, and servers that are started then load them.",
         unit="lanes",
         check=at_least(1, 256),
     )

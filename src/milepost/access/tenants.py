@@ -1,7 +1,7 @@
 """Tenants: the unit of isolation. Each is on one lane for good, so that its batches are loaded in order.
 
 Names are for people and scripts (`[a-z0-9][a-z0-9_.-]{0,62}`); rows carry the number. How it fails: `InvalidInput` for a
-name that is none, `Conflict` for one that is taken, `NotFound` for one that nobody has.
+name that is none, `Conflict` for one that is taken, `NotFound` for one that nobody has, `SchemaMismatch` where lanes are missing.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from datetime import datetime
 
 from milepost.errors import Conflict, FieldError, InvalidInput, NotFound
 from milepost.postgres import Connection, load_queries
+from milepost.schema import require_lanes
 
 __all__ = ["Tenant", "create_tenant", "find_tenant", "list_tenants"]
 
@@ -29,10 +30,14 @@ class Tenant:
 
 
 async def create_tenant(conn: Connection, name: str, lanes: int) -> Tenant:
-    """A new tenant on one of the lanes 0 to `lanes` - 1: the one with the fewest tenants."""
+    """A new tenant on one of the lanes 0 to `lanes` - 1: the one with the fewest tenants.
+
+    Raises `SchemaMismatch` where the database has not been given so many.
+    """
     if not NAME.fullmatch(name):
         detail = "must have 1 to 63 characters of a-z, 0-9, '_', '.', '-', and begin with a letter or a digit"
         raise InvalidInput(f"{name!r} is not a tenant's name: it {detail}.", errors=(FieldError("/name", detail),))
+    await require_lanes(conn, lanes)
     row = await (await conn.execute(queries.create_tenant, {"name": name, "lanes": lanes})).fetchone()
     if row is None:
         raise Conflict(f"There is a tenant {name!r} already.", name=name)

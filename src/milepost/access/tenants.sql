@@ -1,8 +1,7 @@
 -- Tenants. They and their keys carry no row-level security: they are read before it is known whose request it is.
 
 -- name: create_tenant
--- On the lane with the fewest tenants, the first of those, and only on one that there is: no other would ever be loaded. No row: the
--- name is taken.
+-- On the lane with the fewest tenants, the first of those. No row: the name is taken.
 INSERT INTO milepost.tenant (name, lane)
 SELECT %(name)s, l.lane
 FROM milepost.lane l

@@ -17,7 +17,8 @@ A writer with stale knowledge may still insert into a table that is not current,
 is always read, and why a new one is counted (`queue.tables`) before it is used.
 
 `adopt` is for data that came from another cluster: transaction numbers and positions mean nothing in this one, so each batch
-gets the number of the adoption and the positions are dropped. The marks, which came along, keep each load to once.
+gets the number of the adoption and the positions are dropped. The marks, which came along, keep each load to once. Who migrates,
+and who starts a loader, adopts first; `rotate` does so as well.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ import structlog
 
 from milepost.errors import SchemaMismatch, Timeout
 from milepost.intake._tables import TABLES_MAX, for_new_table, for_table
-from milepost.postgres import Connection, load_queries, translated
+from milepost.postgres import Connection, Database, load_queries, translated
 from milepost.settings import Settings
 from milepost.telemetry import count, gauge
 
-__all__ = ["Rotation", "adopt", "rotate"]
+__all__ = ["Rotation", "adopt", "adopt_before_loading", "is_foreign", "rotate"]
 
 log = structlog.get_logger(__name__)
 q = load_queries(__package__, "rotation.sql")
@@ -151,15 +152,27 @@ async def _make(owner: Connection, table: int) -> None:
     await owner.execute(q.count_table, {"tables": table})
 
 
-async def adopt(owner: Connection) -> bool:
-    """Makes the queue of another cluster (a restored dump, an upgraded server) readable here. True if it was one.
+async def is_foreign(conn: Connection) -> bool:
+    """Whether the queue came from another cluster and was not adopted yet. As the owner or as the service."""
+    with translated(conn):
+        row = await (await conn.execute(q.is_foreign)).fetchone()
+    return row is not None and bool(row[0])
 
-    `rotate` does it too, but until then each poll reads all that came along: call it before loaders start.
-    """
-    with translated(owner):
-        row = await (await owner.execute(q.is_foreign)).fetchone()
-        if row is None or not row[0]:
+
+async def adopt_before_loading(db: Database) -> bool:
+    """`adopt`, where it is needed: else each poll would read all that came along, until the first rotation."""
+    async with db.transaction("point") as conn:
+        if not await is_foreign(conn):
             return False
+    async with await db.owner() as owner:
+        return await adopt(owner)
+
+
+async def adopt(owner: Connection) -> bool:
+    """Makes the queue of another cluster (a restored dump, an upgraded server) readable here. True if it was one."""
+    if not await is_foreign(owner):
+        return False
+    with translated(owner):
         async with owner.transaction():
             row = await (await owner.execute(q.is_foreign_locked)).fetchone()
             if row is None or not row[0]:

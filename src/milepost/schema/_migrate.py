@@ -30,7 +30,17 @@ from milepost.errors import MilepostError, SchemaMismatch
 from milepost.postgres import SERVICE_ROLE, Connection, advisory_lock, load_queries, translated
 from milepost.schema.patience import patiently
 
-__all__ = ["SCHEMA_VERSION", "Migration", "SchemaStatus", "migrate", "read_migrations", "require", "rollback", "status"]
+__all__ = [
+    "SCHEMA_VERSION",
+    "Migration",
+    "SchemaStatus",
+    "migrate",
+    "read_migrations",
+    "require",
+    "require_lanes",
+    "rollback",
+    "status",
+]
 
 SCHEMA_VERSION = 2
 
@@ -164,6 +174,20 @@ async def require(conn: Connection, *, code: int = SCHEMA_VERSION) -> None:
             f"use, and this one's is {code}: install a newer milepost.",
             version=version,
             code=code,
+        )
+
+
+async def require_lanes(conn: Connection, lanes: int) -> None:
+    """Raises `SchemaMismatch` where the database has fewer lanes than the setting: a tenant on one that is missing would wait forever."""
+    with translated(conn):
+        row = await (await conn.execute(queries.lanes)).fetchone()
+    made = row[0] if row else 0
+    if made < lanes:
+        raise SchemaMismatch(
+            f"The database has {made} {'lane' if made == 1 else 'lanes'} and MILEPOST_LANES is {lanes}: run "
+            f"`milepost db migrate --lanes {lanes}` and start the servers again, or set MILEPOST_LANES={made}.",
+            made=made,
+            lanes=lanes,
         )
 
 

@@ -94,6 +94,10 @@ BEGIN
 END
 $$;
 
+-- name: lanes
+-- How many there are: they are numbered from 0, without gaps.
+SELECT count(*) FROM milepost.lane;
+
 -- name: make_lanes
 -- A lane is never taken away: tenants are bound to theirs.
 INSERT INTO milepost.lane (lane) SELECT generate_series(0, %(lanes)s - 1) ON CONFLICT (lane) DO NOTHING;

@@ -24,9 +24,10 @@ from milepost.feeds.cursor import Cursors
 from milepost.intake.load import Loader
 from milepost.intake.queue import Queue
 from milepost.intake.receipts import Receipts
+from milepost.intake.rotation import adopt_before_loading
 from milepost.jobs.maintenance import Maintenance
 from milepost.postgres import Database, load_queries
-from milepost.schema import require
+from milepost.schema import require, require_lanes
 from milepost.settings import Settings
 from milepost.web.bodies import Bodies
 from milepost.web.models import Models
@@ -58,6 +59,7 @@ class Services:
             db = await ends.enter_async_context(await Database.open(url, settings))
             async with db.transaction("point") as conn:
                 await require(conn)
+                await require_lanes(conn, settings.lanes)
                 row = await (await conn.execute(_queries.secret)).fetchone()
             if row is None:
                 raise SchemaMismatch("The database has no deployment row: run `milepost db migrate`.")
@@ -71,6 +73,7 @@ class Services:
             ends.push_async_callback(queue.stop)
             await queue.start()
             if load:
+                await adopt_before_loading(db)
                 loader = Loader(db, queue, settings, holder=f"{socket.gethostname()}:{os.getpid()}")
                 ends.push_async_callback(loader.stop)
                 await loader.start()
