@@ -227,3 +227,16 @@ def test_a_definition_is_told_apart_by_kind_and_by_what_it_depends_on() -> None:
     for name in ("km", "season"):
         assert definition_hash(model.rollups[name], model) == definition_hash(other.rollups[name], other)
     assert definition_hash(model.rollups["km"], model) != definition_hash(model.rollups["season"], model)
+
+
+def test_a_map_changes_nothing_that_is_stored() -> None:
+    """Another order of its sections is a change of the map and of nothing else: the first that fits counts."""
+    sections = [
+        '[[maps.segment.activities]]\nverb = "run"\n',
+        '[[maps.segment.activities]]\nwhere = { event = "Ride" }\nverb = "ride"\n',
+    ]
+    old, new = (parse_model(FITNESS + "".join(order)) for order in (sections, sections[::-1]))
+    found = diff_models(old, new)
+    assert not found.same
+    assert differing(found) == {"maps"}
+    assert found.maps == SectionChange(changed=("segment",))

@@ -17,6 +17,7 @@ from milepost.model import (
     GroupKind,
     Keep,
     Latest,
+    Map,
     Measure,
     Model,
     Pair,
@@ -47,6 +48,7 @@ KINDS: list[tuple[str, type]] = [
     ("pending", Pending),
     ("reports", Report),
     ("keep", Keep),
+    ("maps", Map),
 ]
 # Fields that the language calls otherwise, or that follow from what it says.
 WORDS = {"source": "from", "minimum": "min", "maximum": "max", "scale": "type", "rollup": "value"}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from milepost.mapping.paths import nearest
+from milepost.mapping.values import words_of
 from milepost.model import Model
 
 from ._types import Map, Section
@@ -33,7 +34,7 @@ def check_map(whole: Map, model: Model) -> tuple[str, ...]:
 def _activities(section: Section, model: Model) -> list[str]:
     problems = _words(section, "verb", model.verbs, "verb")
     problems += _words(section, "visibility", ("public", "group", "private"), "visibility")
-    verbs = [model.verbs[verb] for verb in _said(section.spec.get("verb")) or model.verbs if verb in model.verbs]
+    verbs = [model.verbs[verb] for verb in words_of(section.spec.get("verb")) or model.verbs if verb in model.verbs]
     known = {measure for verb in verbs for measure in verb.measures}
     for name in section.spec.get("measures", {}):
         if name not in known:
@@ -44,7 +45,7 @@ def _activities(section: Section, model: Model) -> list[str]:
             kinds = {verb.object for verb in verbs if verb.object}
             problems += [
                 f"{section.name}.object.kind: {kind!r} is not what {_list(verbs)} is done to{nearest(kind, kinds)}"
-                for kind in sorted(_said(target.get("kind")) or ())
+                for kind in sorted(words_of(target.get("kind")) or ())
                 if kind not in kinds
             ]
     return problems
@@ -57,24 +58,6 @@ def _list(verbs: list[Any]) -> str:
 def _words(section: Section, key: str, known: Any, what: str) -> list[str]:
     return [
         f"{section.name}.{key}: {word!r} is no {what} of the model{nearest(word, known)}"
-        for word in sorted(_said(section.spec.get(key)) or ())
+        for word in sorted(words_of(section.spec.get(key)) or ())
         if word not in known
     ]
-
-
-def _said(spec: Any) -> set[str] | None:
-    """The words that a value can give, as far as the map says them; None where they come out of the rows."""
-    if isinstance(spec, str):
-        return None if "{" in spec else {spec}
-    if isinstance(spec, list):
-        parts = [_said(one) for one in spec]
-        return None if None in parts else set().union(*(part for part in parts if part is not None))
-    if isinstance(spec, dict):
-        default = {str(spec["default"])} - {""} if "default" in spec else set()
-        if "map" in spec and isinstance(spec["map"], dict):
-            return {str(word) for word in spec["map"].values()} | default
-        if "value" in spec:
-            return {str(spec["value"])}
-        if "text" in spec and "{" not in spec["text"]:
-            return {spec["text"]}
-    return None

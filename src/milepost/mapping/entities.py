@@ -175,7 +175,11 @@ def compile_activity(
     if (occurred_at := fields.time("occurred_at")) is not None:
         named.append(("occurred_at", occurred_at))
     groups, target = fields.list("groups"), _object(fields) or otherwise.get("object")
-    measures, data, content = fields.many("measures"), fields.many("data"), fields.content("content")
+    measures, data, content = (
+        fields.many("measures"),
+        fields.many("data"),
+        fields.content("content") or otherwise.get("content"),
+    )
     numbers_otherwise = otherwise.get("measures")
     remaining = rest(fields)
 

@@ -34,7 +34,7 @@ from milepost.mapping.paths import (
     parse_path,
 )
 
-__all__ = ["Kind", "compile_value"]
+__all__ = ["Kind", "compile_value", "words_of"]
 
 Kind = Literal["text", "number", "time", "any", "boolean", "integer"]
 
@@ -76,6 +76,24 @@ def compile_value(spec: Any, kind: Kind, scope: Scope, at: str, pointer: str, *,
     if isinstance(spec, str):
         return _convert(compile_template(spec, scope, at), kind, {}, scope, at, pointer, zone)
     return _convert(constant(spec), kind, {}, scope, at, pointer, zone)
+
+
+def words_of(spec: Any) -> set[str] | None:
+    """The words that a value can give, as far as the map says them; None where they come out of the rows."""
+    if isinstance(spec, str):
+        return None if "{" in spec else {spec}
+    if isinstance(spec, list):
+        parts = [words_of(one) for one in spec]
+        return None if None in parts else set().union(*(part for part in parts if part is not None))
+    if isinstance(spec, dict):
+        default = {str(spec["default"])} - {""} if "default" in spec else set()
+        if "map" in spec and isinstance(spec["map"], dict):
+            return {str(word) for word in spec["map"].values()} | default
+        if "value" in spec:
+            return {str(spec["value"])}
+        if "text" in spec and "{" not in spec["text"]:
+            return {spec["text"]}
+    return None
 
 
 def _compile_table(spec: Row, kind: Kind, scope: Scope, at: str, pointer: str, zone: str | None) -> Getter:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from datetime import date
+from datetime import date, time
 from typing import Any
 
 from milepost.model._phrases import type_text
@@ -64,9 +64,9 @@ def _plain(value: Any) -> Any:
         return {key: sorted(inner) if key in _ORDERLESS and inner else inner for key, inner in plain.items()}
     if isinstance(value, dict):
         return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return [_plain(inner) for inner in value]
-    return value.isoformat() if isinstance(value, date) else value
+    return value.isoformat() if isinstance(value, date | time) else value
 
 
 def _strings(plain: Any) -> set[str]:

@@ -23,7 +23,7 @@ __all__ = ["ModelChange", "SectionChange", "diff_models"]
 T = TypeVar("T")
 
 _STORED: Final = ("rollups", "latest", "pairs", "boards", "pending")  # kept as rows that a new definition would falsify
-_PLAIN: Final = ("groups", "verbs", "goals", "terms", "reports", "keep")
+_PLAIN: Final = ("groups", "verbs", "goals", "terms", "reports", "keep", "maps")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +60,7 @@ class ModelChange:
     pending: SectionChange
     reports: SectionChange
     keep: SectionChange
+    maps: SectionChange
     refusals: tuple[Problem, ...] = ()
 
 

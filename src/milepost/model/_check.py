@@ -15,6 +15,7 @@ from milepost.model._check_values import ROLLUP_KEYS, Offer, check_verbs
 from milepost.model._derived import NO_VALUE
 from milepost.model._identifiers import check_identifiers
 from milepost.model._lines import Path
+from milepost.model._maps import check_maps
 from milepost.model._phrases import type_text
 from milepost.model._problems import Notes, nearest_word, quoted
 from milepost.model._sections import BUCKETS
@@ -41,6 +42,7 @@ def check_model(model: Model, notes: Notes) -> None:
         _check_pending(model, notes, pending)
     check_reports(model, notes)
     _check_keep(model, notes)
+    check_maps(model, notes)
 
 
 @cache

@@ -22,6 +22,7 @@ from milepost.model._derived import (
     read_rollups,
 )
 from milepost.model._lines import LineIndex
+from milepost.model._maps import read_maps
 from milepost.model._problems import ModelError, Notes, Problem
 from milepost.model._sections import read_groups, read_keep, read_terms, read_verbs
 from milepost.model._tables import Table
@@ -70,6 +71,7 @@ def _model(table: Table) -> Model:
         pending=read_pending(table),
         reports=read_reports(table),
         keep=read_keep(table),
+        maps=read_maps(table),
     )
     unknown = table.close()
     if not unknown and not table.content.get("verbs"):  # an unknown key may be `verbs` misspelt

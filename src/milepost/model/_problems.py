@@ -66,6 +66,7 @@ RULES = frozenset(
         "identifier-too-long",
         "identifier-taken",
         "default-has-verbs",
+        "bad-map",
         "measure-scale-changed",
         "field-type-changed",
         "attribute-type-changed",

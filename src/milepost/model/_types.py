@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import Literal
+from typing import Any, Literal
 
 __all__ = [
     "Board",
@@ -18,6 +18,7 @@ __all__ = [
     "GroupKind",
     "Keep",
     "Latest",
+    "Map",
     "Measure",
     "Model",
     "Pair",
@@ -193,6 +194,20 @@ class Keep:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Map:
+    """What the messages of one standard become: sections as TOML gave them, checked, in the language of
+    `milepost.mapping`. Of each kind the first whose `where` holds counts.
+    """
+
+    name: str  # one of `milepost.mapping.standards.STANDARDS`
+    unmapped: Literal["refuse", "drop"] = "refuse"
+    activities: tuple[dict[str, Any], ...] = ()
+    actors: tuple[dict[str, Any], ...] = ()
+    groups: tuple[dict[str, Any], ...] = ()
+    members: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Model:
     name: str
     time_zone: str = "UTC"  # of groups that have none of their own, and of rollups without a group key
@@ -208,6 +223,7 @@ class Model:
     pending: dict[str, Pending] = field(default_factory=dict)
     reports: dict[str, Report] = field(default_factory=dict)
     keep: dict[str, Keep] = field(default_factory=dict)
+    maps: dict[str, Map] = field(default_factory=dict)
 
     def measures(self) -> dict[str, Measure]:
         """Every measure by name: a name has one scale throughout the model, which the check enforces."""
