@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,12 +14,10 @@ from milepost.errors import DatabaseUnavailable, FieldError, InvalidInput
 from milepost.intake import _group_commit
 from milepost.intake.queue import (
     PAYLOAD_BYTES_MAX,
-    Batch,
     Idempotency,
     Loaded,
     Queue,
     backlog,
-    dead_letter,
     forget_answers,
 )
 from milepost.postgres import Connection, Database
@@ -347,15 +344,3 @@ async def test_the_backlog_is_what_is_not_loaded(db: Database, settings: Setting
             await load(reader, reader._connection, batches[1:])
             assert await reader.advance(force=True)
             assert {lane.batches for lane in await backlog(connection)} == {0}
-
-
-async def test_a_dead_letter_is_kept_whole(db: Database) -> None:
-    """What cannot be loaded lies in dead letters with its error, whatever characters that has."""
-    batch = Batch(
-        batch_id=5, lane=0, tenant_id=1, kind=0, model=3, rows=2, received_at=datetime(2026, 1, 1, tzinfo=UTC), table=1, txid=9
-    )
-    async with connected(db) as connection:
-        async with connection.transaction():
-            await dead_letter(connection, batch, b"\0payload", "bad \0 text")
-        row = await (await connection.execute("SELECT batch_id, model, payload, error FROM milepost.dead_letter")).fetchone()
-        assert row == (5, 3, b"\0payload", "bad \ufffd text")

@@ -20,6 +20,9 @@ POINTS = (
     "load.before_commit",
     "load.after_commit",
     "fill.folded",
+    "isolate.loaded",
+    "isolate.before_commit",
+    "isolate.after_commit",
 )
 
 _wanted, _, _passes = os.environ.get("MILEPOST_TEST_FAULT", "").partition(":")

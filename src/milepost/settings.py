@@ -145,7 +145,16 @@ class Settings:
         check=at_least(1, 1_000_000),
     )
     load_tries_max: int = setting(
-        3, "A batch that PostgreSQL refuses this often becomes a dead letter.", unit="tries", check=at_least(1, 100)
+        3,
+        "A batch whose load fails this often, with an error that may pass, is searched for the rows at fault.",
+        unit="tries",
+        check=at_least(1, 100),
+    )
+    isolate_s: float = setting(
+        30.0,
+        "How long one batch is searched for the rows at fault. What is left by then is set aside together.",
+        unit="seconds",
+        check=at_least(0.1),
     )
     load_work_mem: str = setting("64MB", "Memory of each sort or hash of a loader.", unit="size", check=size)
     poll_ms: int = setting(

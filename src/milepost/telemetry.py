@@ -65,6 +65,7 @@ EVENTS: tuple[Event, ...] = (
     counter("intake_rejected", "activities", "Activities refused one by one; the rest of their request went on."),
     counter("intake_requests", "requests", "Requests to take activities in.", "outcome"),
     counter("intake_bytes", "bytes", "Bytes of activities received, as sent."),
+    counter("mapped_messages", "messages", "Messages of other standards, by what became of them.", "standard", "outcome"),
     spread("receipt_seconds", "seconds", "From the whole request received to its receipt.", buckets=FAST_S),
     # Intake: queue
     counter("queue_batches", "batches", "Batches put into the queue.", "kind"),
@@ -76,7 +77,7 @@ EVENTS: tuple[Event, ...] = (
         "tables",
         "Tables the queue rotates over. More while an old transaction keeps them from emptying.",
     ),
-    counter("dead_letters", "batches", "Batches that could not be loaded and were put aside."),
+    counter("dead_letters", "rows", "Rows that could not be loaded and were set aside, by class of error.", "error_class"),
     # Intake: load
     counter("loads", "transactions", "Load transactions.", "lane", "outcome"),
     spread("load_seconds", "seconds", "One load transaction.", "lane", buckets=SLOW_S),

@@ -5,7 +5,7 @@ found, round-robin by tenant: consecutive batches of activities together, up to 
 batches are small when little comes in and large under load, without a timer. Each transaction locks the lane's row and compares
 its epoch, and compares the model's version, before it writes anything.
 
-How it fails: what PostgreSQL refuses for good is narrowed down to one batch, which becomes a dead letter while the lane goes on; a
+How it fails: what cannot be loaded is narrowed down to its rows, which become dead letters while the lane goes on (`Trouble`); a
 lost connection or lease ends the session, and `run_lane` begins a new one; whatever was not committed is loaded again, and counts
 once, because ids and marks are in the same transaction.
 """
@@ -21,19 +21,19 @@ from time import monotonic
 from typing import Any
 from uuid import UUID
 
-import msgspec
 import structlog
 
 from milepost import faults, telemetry
 from milepost.activity import LARGEST_ID, id_from, occurred_at_of
-from milepost.errors import DatabaseError, DatabaseUnavailable, MilepostError, Timeout
+from milepost.errors import MilepostError
 from milepost.intake import _rows
 from milepost.intake._batches import Batch, Loaded
 from milepost.intake.accept import Acceptor
 from milepost.intake.commands import Runner, decode_commands
 from milepost.intake.derive import derive, fill
-from milepost.intake.lane import LaneReader, LaneSettings, LeaseLost
-from milepost.intake.queue import Queue, dead_letter
+from milepost.intake.lane import LaneReader, LaneSettings
+from milepost.intake.queue import Queue
+from milepost.intake.trouble import NOT_THE_BATCHS, Trouble
 from milepost.postgres import Connection, Database, load_queries, translated
 from milepost.schema.compile import CompiledModel
 from milepost.schema.models import CurrentModel, current_model
@@ -82,7 +82,7 @@ class Lane:
         self._reader: LaneReader | None = None
         self._current: CurrentModel | None = None
         self._acceptor: Acceptor | None = None
-        self._failures: dict[int, int] = {}  # by batch
+        self.trouble = Trouble(self)
         self._covered: set[int] = set()  # months since year 0 whose partition is known to be there
         self._horizon = ("", 0.0)
         self._folded_at = 0.0
@@ -112,6 +112,7 @@ class Lane:
         conn, reader = self._conn, self._reader
         self._conn = self._reader = None
         self.waiting.clear()
+        self.trouble.forget()
         if conn is None:
             return
         if reader is not None and not conn.closed:
@@ -126,8 +127,10 @@ class Lane:
             if pause := await self.pace_s():
                 await asyncio.sleep(pause)
                 await self.poll()
-            while self.waiting:
+            while self.trouble.next_due(self.waiting) is not None:
                 loaded += await self.step()
+            if self.waiting:  # all of them wait for another try
+                break
         while await self.fill():
             pass
         return loaded
@@ -155,66 +158,71 @@ class Lane:
     async def step(self) -> int:
         """Load the next tenant's run: consecutive batches of one kind. → batches loaded or set aside."""
         await self.reader.renew()
-        tenant_id = next(iter(self.waiting))
+        tenant_id = self.trouble.next_due(self.waiting)
+        assert tenant_id is not None, "step() with nothing due"
         batches = self.waiting.pop(tenant_id)  # the tenant goes to the end of the round
         run = [batches.popleft()]
         rows = run[0].rows
         most = self.settings.batch_rows_max if run[0].kind == 0 else COMMANDS_PER_LOAD_MAX
-        while batches and batches[0].kind == run[0].kind and rows + batches[0].rows <= most:
+        longest = self.trouble.batches_max(tenant_id) or most
+        while batches and batches[0].kind == run[0].kind and rows + batches[0].rows <= most and len(run) < longest:
             rows += batches[0].rows
             run.append(batches.popleft())
         try:
-            await self._load_isolating(tenant_id, run)
+            done = await self._load_isolating(tenant_id, run)
         except BaseException:
             batches.extendleft(reversed(run))
             self.waiting[tenant_id] = batches
             raise
+        batches.extendleft(reversed(run[done:]))
         if batches:
             self.waiting[tenant_id] = batches
         await self.reader.advance()  # else a long backlog would keep the queue's tables from being emptied
-        return len(run)
+        return done
 
-    async def _load_isolating(self, tenant_id: int, run: list[Batch]) -> None:
-        """Load the run; where PostgreSQL refuses it for good, halve it until the culprit stands alone, and set that aside."""
+    async def _load_isolating(self, tenant_id: int, run: list[Batch]) -> int:
+        """Load the run, or what of it can be loaded (`Trouble`). → how many of its batches, from the first on, are done with."""
         try:
+            if self.trouble.isolating(tenant_id):
+                return await self.trouble.isolate(tenant_id)
             await self._load(tenant_id, run)
         except ModelChanged:
             await self._compile()
-            await self._load_isolating(tenant_id, run)
-        except (DatabaseUnavailable, LeaseLost, Timeout):
+            return 0
+        except NOT_THE_BATCHS:
             raise
-        except (DatabaseError, MilepostError, msgspec.MsgspecError, ValueError) as error:
+        except Exception as error:
             if self.conn.closed:
                 raise
-            if len(run) > 1:
-                middle = len(run) // 2
-                await self._load_isolating(tenant_id, run[:middle])
-                await self._load_isolating(tenant_id, run[middle:])
-                return
-            tries = self._failures[run[0].batch_id] = self._failures.get(run[0].batch_id, 0) + 1
-            _log.warning("load failed", lane=self.lane, batch_id=run[0].batch_id, tries=tries, error=str(error))
-            if tries < self.settings.load_tries_max:
-                await self._compile()
-                await self._load_isolating(tenant_id, run)
-                return
-            await self._set_aside(run[0], error)
+            # Whatever is remembered of the tables may be what is wrong.
+            self._covered.clear()
+            await self._compile()
+            return await self.trouble.failed(tenant_id, run, error)
+        self.trouble.went_well(tenant_id)
+        return len(run)
 
-    async def _set_aside(self, batch: Batch, error: Exception) -> None:
-        payload = (await self.reader.payloads([batch]))[0]
-        async with self._transaction(batch.tenant_id):
-            await dead_letter(self.conn, batch, payload, f"{type(error).__name__}: {error}")
-            mark = Loaded(batch_id=batch.batch_id, position=0, loaded=0, duplicates=0, result={"status": 500})
-            await self.reader.mark([mark])
-        self.reader.settle([mark])
-        self._failures.pop(batch.batch_id, None)
-        telemetry.count("dead_letters")
-        _log.error("batch set aside as a dead letter", batch_id=batch.batch_id, tenant_id=batch.tenant_id, error=str(error))
-        self.queue.loaded_hint([mark])
+    async def load_stretch(self, tenant_id: int, stretch: Batch, payload: bytes) -> list[Loaded]:
+        """Some rows of a batch, in a transaction of their own that does not mark it."""
+        while True:
+            try:
+                return await self._load_activities(tenant_id, [stretch], [payload], mark=False)
+            except ModelChanged:
+                await self._compile()
+
+    def runner(self, tenant_id: int) -> Runner:
+        """For commands of one transaction."""
+        assert self._acceptor is not None
+        return Runner(self.conn, tenant_id, self._compiled(), self._acceptor)
+
+    async def journal(self, tenant_id: int) -> int:
+        """Write what the delta holds into the tenant's journal. → its position."""
+        row = await (await self.conn.execute(_queries.journal, {"tenant_id": tenant_id})).fetchone()
+        return row[0] if row else 0
 
     # ── one transaction ──
 
     @asynccontextmanager
-    async def _transaction(self, tenant_id: int) -> AsyncIterator[None]:
+    async def transaction(self, tenant_id: int) -> AsyncIterator[None]:
         with translated():
             async with self.conn.transaction():
                 await self.reader.fence()
@@ -242,13 +250,15 @@ class Lane:
         telemetry.count("loaded_rows", sum(mark.loaded for mark in marks), lane=lane)
         telemetry.count("duplicates", sum(mark.duplicates for mark in marks), lane=lane)
 
-    async def _load_activities(self, tenant_id: int, run: list[Batch], payloads: Sequence[bytes]) -> list[Loaded]:
+    async def _load_activities(
+        self, tenant_id: int, run: list[Batch], payloads: Sequence[bytes], *, mark: bool = True
+    ) -> list[Loaded]:
         conn, compiled, tenant = self.conn, self._compiled(), {"tenant_id": tenant_id}
         opened = await asyncio.to_thread(lambda: [_rows.open_payload(payload) for payload in payloads])
         await self._partitions(
             UUID(min(payload.header.low for payload in opened)), UUID(max(payload.header.high for payload in opened))
         )
-        async with self._transaction(tenant_id):
+        async with self.transaction(tenant_id):
             await self._copy(opened)
             faults.reach("load.copied")
             if any(payload.header.ledger for payload in opened):
@@ -271,7 +281,8 @@ class Lane:
                 Loaded(batch_id=batch.batch_id, position=position, loaded=loaded, duplicates=batch.rows - loaded, result=None)
                 for batch, loaded in zip(run, fresh, strict=True)
             ]
-            await self.reader.mark(marks)
+            if mark:
+                await self.reader.mark(marks)
         return marks
 
     async def _copy(self, opened: Sequence[_rows.Payload]) -> None:
@@ -302,7 +313,7 @@ class Lane:
         lists = [decode_commands(payload) for payload in payloads]
         await self._partitions_of(lists)
         marks = []
-        async with self._transaction(tenant_id):
+        async with self.transaction(tenant_id):
             assert self._acceptor is not None
             runner = Runner(self.conn, tenant_id, self._compiled(), self._acceptor)
             for batch, commands in zip(run, lists, strict=True):
@@ -359,7 +370,7 @@ class Lane:
         compiled, conn, tenant = self._compiled(), self.conn, {"tenant_id": tenant_id}
         part = next((part for part in compiled.derived() if part.table == f"milepost.{name}"), None)
         column = compiled.activity.take_over.get(name.removeprefix("column "))
-        async with self._transaction(tenant_id):
+        async with self.transaction(tenant_id):
             if part is None and column is None:  # of a model that came and went
                 await conn.execute(_queries.filled, {**tenant, "name": name})
                 return

@@ -34,7 +34,6 @@ from milepost.intake._outcomes import Outcomes
 from milepost.intake._tables import for_every_table, for_table
 from milepost.postgres import Connection, Database, Jsonb, load_queries, translated
 from milepost.settings import Settings
-from milepost.telemetry import count
 
 __all__ = [
     "PAYLOAD_BYTES_MAX",
@@ -46,7 +45,6 @@ __all__ = [
     "Queue",
     "Receipt",
     "backlog",
-    "dead_letter",
     "forget_answers",
 ]
 
@@ -204,23 +202,6 @@ async def backlog(connection: Connection) -> list[Backlog]:
         batches, rows, age_s = waiting.get(lane, (0, 0, 0.0))
         found.append(Backlog(lane=lane, batches=batches, rows=rows, oldest_age_s=age_s, held=held, holder=holder))
     return found
-
-
-async def dead_letter(connection: Connection, batch: Batch, payload: bytes, error: str) -> None:
-    """Puts a batch that cannot be loaded aside, whole; in the transaction that marks it."""
-    values = {
-        "tenant_id": batch.tenant_id,
-        "batch_id": batch.batch_id,
-        "kind": batch.kind,
-        "model": batch.model,
-        "rows": batch.rows,
-        "received_at": batch.received_at,
-        "payload": payload,
-        "error": error.replace("\0", "�"),  # PostgreSQL's text cannot hold it
-    }
-    with translated(connection):
-        await connection.execute(q.dead_letter, values)
-    count("dead_letters")
 
 
 async def forget_answers(owner: Connection, settings: Settings) -> int:

@@ -92,8 +92,3 @@ CROSS JOIN LATERAL (
 ) AS waiting
 WHERE NOT EXISTS (SELECT FROM milepost.queue_template_loaded AS mark WHERE mark.batch_id = waiting.batch_id)
 GROUP BY lane.lane;
-
--- name: dead_letter
--- In the transaction that marks the batch, so that it is in one place or the other.
-INSERT INTO milepost.dead_letter (tenant_id, batch_id, kind, model, rows, received_at, payload, error)
-VALUES (%(tenant_id)s, %(batch_id)s, %(kind)s, %(model)s, %(rows)s, %(received_at)s, %(payload)b, %(error)s);
