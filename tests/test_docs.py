@@ -25,6 +25,8 @@ FILES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), *so
 MARK = re.compile(r"<!-- runs: (\w+) -->")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 RUN = {"sh": ["bash", "-euo", "pipefail", "-c"], "python": [sys.executable, "-c"]}
+LANGUAGES = frozenset({*RUN, "csv", "json", "sql", "text", "toml"})
+TYPED = re.compile(r"^(\$ )?(curl|git|make|milepost|pip|psql|python3?|uv) +\S", re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)(?:#[^)]*)?\)")
 # A path in the text, such as `intake/load.py` or `src/milepost/web`; relative to one of these.
 PATH = re.compile(r"`([a-z_.]+(?:/[a-zA-Z0-9_.-]+)+/?)`")
@@ -110,6 +112,12 @@ def demo(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> It
 def needs_curl(block: Block) -> None:
     if "curl " in block.text and shutil.which("curl") is None:
         pytest.skip("there is no curl here")
+
+
+def test_every_block_says_what_it_is() -> None:
+    """Each has its language, and what a reader would type into a shell is `sh` and nothing else: only that runs as a test."""
+    assert [f"{block}: {block.language}" for block in ALL if block.language not in LANGUAGES] == []
+    assert [str(block) for block in ALL if block.language != "sh" and TYPED.search(block.text)] == []
 
 
 def test_every_block_says_how_it_runs() -> None:
