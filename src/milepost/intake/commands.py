@@ -1,6 +1,7 @@
 """Commands of a lane: every change of derived rows that is not a batch of activities.
 
-A command is JSON with a `do`: `correct` and `retract` an activity, `put_group`, `put_actor`, `put_member`, `remove_member`. It runs
+A command is JSON with a `do`: `correct` and `retract` an activity, `put_group`, `put_actor`, `put_member`, `remove_member`, and
+`mapped`, those of a message of another standard (`milepost.intake.commands_once`). It runs
 inside the load transaction, in lane order, so that what it reads is what all before it has written. It answers as the API does:
 `{"status": 200, …}`, or a problem (`status` 404, 409, 412 or 422) that changed nothing.
 
@@ -23,6 +24,7 @@ from milepost.activity import HASH_MASK, SMALLEST_ID, id_from
 from milepost.errors import Conflict, FieldError, InvalidInput, MilepostError, NotFound, PreconditionFailed
 from milepost.intake import _rows
 from milepost.intake.accept import Acceptor
+from milepost.intake.commands_once import Once, kept_as_letter, merged
 from milepost.intake.derive import clear_dirty, derive, fold_groups, repair_groups
 from milepost.postgres import Connection, load_queries
 from milepost.schema.compile import CompiledModel
@@ -75,6 +77,8 @@ class Runner:
         """The answers, in order. Corrections and retractions of different activities are done together."""
         answers: list[Answer] = [{} for _ in commands]
         edits: list[tuple[int, Command]] = []
+        once = Once(self.conn, self.tenant_id)
+        await once.look(commands)
         for index, command in enumerate(commands):
             if command["do"] in ("correct", "retract"):
                 if any(command["id"] == other["id"] for _, other in edits):
@@ -85,10 +89,24 @@ class Runner:
             if edits:
                 await self._edit(edits, answers, received_at)
                 edits = []
-            answers[index] = await self._change(command, received_at)
+            do = self._mapped(command, once, received_at) if command["do"] == "mapped" else self._change(command, received_at)
+            answers[index] = await do
         if edits:
             await self._edit(edits, answers, received_at)
+        await once.remember()
         return answers
+
+    async def _mapped(self, command: Command, once: Once, received_at: datetime) -> Answer:
+        if once.knows(command):
+            return {"status": 200, "duplicate": True}
+        for one in command["commands"]:
+            answer = await self._change(await merged(self.conn, self.tenant_id, one, received_at), received_at)
+            if answer["status"] >= 300:
+                version = self.acceptor.version
+                await kept_as_letter(self.conn, self.tenant_id, command, answer, model=version, received_at=received_at)
+                return answer
+        once.did(command)
+        return {"status": 200}
 
     async def _fresh(self) -> None:
         """Empty the temp tables, which else empty themselves at commit."""

@@ -17,6 +17,7 @@ from milepost.web.parameters import refuse_unknown
 from milepost.web.problems import MEDIA_TYPE, problem_of
 from milepost.web.request import ApiRequest
 from milepost.web.services import Services
+from milepost.web.standards import doors
 
 __all__ = ["build_app"]
 
@@ -39,7 +40,7 @@ def build_app(services: Services) -> ASGIApp:
         if isinstance(route, HTTPRoute):
             for handler, arguments in route.route_handler_map.values():
                 handler.opt["parameters"] = frozenset(one.field_alias for one in arguments.expected_query_params)
-    return Edge(app, Intake(services))
+    return Edge(app, Intake(services), doors(services))
 
 
 async def _refuse_unknown_parameters(request: Request[Any, Any, Any]) -> None:

@@ -1,6 +1,6 @@
 """The outermost layer: what comes before the framework.
 
-- `POST /v1/activities` goes straight to `Intake`.
+- `POST /v1/activities` goes straight to `Intake`, what other standards send to their `Door`.
 - Paths are split into their parts before they are unescaped, so that an id may hold a slash (`/v1/actors/team%2F7`).
 - HEAD is answered as GET; the server sends no body.
 - Every request is counted and timed by its route.
@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from time import perf_counter
 from typing import Any, cast
 from urllib.parse import unquote_to_bytes
@@ -18,6 +19,7 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from milepost import telemetry
 from milepost.web.intake import Intake
 from milepost.web.request import SLASH
+from milepost.web.standards.door import Door
 
 __all__ = ["Edge"]
 
@@ -29,9 +31,10 @@ METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"}
 class Edge:
     """The ASGI application that the server runs."""
 
-    def __init__(self, inner: ASGIApp, intake: Intake) -> None:
+    def __init__(self, inner: ASGIApp, intake: Intake, doors: Mapping[str, Door]) -> None:
         self._inner = inner
         self._intake = intake
+        self._doors = doors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -45,6 +48,10 @@ class Edge:
             if http["path"] == INTAKE_PATH and method == "POST":
                 route = INTAKE_PATH
                 status = await self._intake(http, receive, send)
+                return
+            if (door := self._doors.get(http["path"])) is not None:
+                route = http["path"]
+                status = await door(http, receive, send)
                 return
 
             async def noted(message: Message) -> None:
