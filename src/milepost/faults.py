@@ -23,6 +23,8 @@ POINTS = (
     "isolate.loaded",
     "isolate.before_commit",
     "isolate.after_commit",
+    "replay.before_commit",
+    "replay.after_commit",
 )
 
 _wanted, _, _passes = os.environ.get("MILEPOST_TEST_FAULT", "").partition(":")

@@ -2,7 +2,7 @@
 discards them (`milepost.intake.replay`).
 
 `set_aside` writes them in the transaction that marks their batch; `set_aside_raw` is for input that could not even be made into
-activities, and is kept as it came.
+activities, and is kept as it came. `milepost.intake.letters` shows them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from milepost.intake.fault import Fault, storable
 from milepost.postgres import Connection, load_queries
 from milepost.telemetry import count
 
-__all__ = ["LetterKind", "NewLetter", "set_aside", "set_aside_raw"]
+__all__ = ["KIND_NAMES", "LetterKind", "NewLetter", "set_aside", "set_aside_raw"]
 
 _queries = load_queries(__package__, "dead_letters.sql")
 
@@ -29,6 +29,9 @@ class LetterKind(IntEnum):
     ACTIVITIES = 0
     COMMAND = 1
     RAW = 2  # JSON as it was sent, with `via`, the way it came in
+
+
+KIND_NAMES = {LetterKind.ACTIVITIES: "activities", LetterKind.COMMAND: "command", LetterKind.RAW: "raw"}
 
 
 @dataclass(frozen=True, kw_only=True)

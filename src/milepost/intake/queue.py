@@ -176,6 +176,11 @@ class Queue:
         new.clear()
         return True
 
+    def announce(self, lane: int) -> None:
+        """Somebody has put batches into the lane in a transaction of their own, which is committed."""
+        self._wake(lane)
+        self._hints.new(lane)
+
     def _wake(self, lane: int | None) -> None:
         if lane is not None:
             self._new.setdefault(lane, asyncio.Event()).set()
