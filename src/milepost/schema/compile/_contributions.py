@@ -96,15 +96,16 @@ JOIN (
     FROM delta s JOIN delta_membership r ON r.actor_id = s.actor_id AND {held}
     WHERE {condition}
 ) r ON r.sign = s.sign AND r.id = s.id"""
+    # Several groups are unnested and joined as the one is, by hash: looked for one activity at a time, each read the whole reach
+    # (2.4 s a fold for 1,000 activities and 4,000 groups).
     return f"""SELECT {row}
 FROM delta s JOIN delta_reach r ON r.group_id = s.group_id AND {held}
 WHERE s.more_groups IS NULL AND {condition}
 UNION ALL
-SELECT {row}
+SELECT DISTINCT ON (s.sign, s.id, r.ancestor_id, r.time_zone) {row}
 FROM delta s
-CROSS JOIN LATERAL (
-    SELECT DISTINCT r.ancestor_id, r.time_zone FROM delta_reach r WHERE r.group_id = ANY (s.group_id || s.more_groups) AND {held}
-) r
+CROSS JOIN LATERAL unnest(s.group_id || s.more_groups) k (group_id)
+JOIN delta_reach r ON r.group_id = k.group_id AND {held}
 WHERE s.more_groups IS NOT NULL AND {condition}"""
 
 
