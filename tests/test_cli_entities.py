@@ -27,6 +27,9 @@ measures.distance_m = "integer"
 of = "run"
 by = ["group"]
 values = ["count", "sum(distance_m)"]
+[goals.team_goal]
+value = "team_distance.sum(distance_m)"
+target = "group.goal_m"
 """
 
 
@@ -101,7 +104,7 @@ def test_groups(command: Command, tenant: str) -> None:
 
 def test_model_check(command: Command, model: Path) -> None:
     """Names each mistake as FILE:LINE: rule: message, with the nearest known word; exit code 1."""
-    assert command("model", "check", model).out.strip().endswith("1 verb, 1 group kind, 1 rollup")
+    assert command("model", "check", model).out.strip().endswith("1 verb, 1 group kind, 1 rollup, 1 goal")
     assert command("model", "check", model, "--json").json == {"problems": []}
     model.write_text(MODEL.replace('of = "run"', 'of = "rum"'), encoding="utf-8")
     wrong = command("model", "check", model)
@@ -146,9 +149,6 @@ def test_schema(command: Command, database_url: str) -> None:
     assert command("db", "status", *url).code == 0
 
 
-def test_verify(command: Command, tenant: str, template_url: str) -> None:
-    """Exit code 0 where all is right, 1 with each difference where a number is wrong."""
-    clean = command("verify", "--json")
 def test_a_restored_database(command: Command, template_url: str) -> None:
     """Whose queue came from another cluster: `db status` says so, with exit code 1, and `db migrate` makes it readable."""
     as_owner(template_url, "UPDATE milepost.deployment SET system_identifier = 1")
@@ -169,6 +169,9 @@ def test_lanes_that_nobody_made(command: Command, tenant: str) -> None:
     assert command("tenant", "create", "more", "--lanes", "3", "--json").json["lane"] in (1, 2)
 
 
+def test_verify(command: Command, tenant: str, template_url: str) -> None:
+    """Exit code 0 where all is right, 1 with each difference where a number is wrong."""
+    clean = command("verify", "--json")
     assert (clean.code, clean.json["differences"], clean.json["items"]) == (0, 0, [])
     assert clean.json["checked"] > 0
     as_owner(
@@ -181,6 +184,24 @@ def test_lanes_that_nobody_made(command: Command, tenant: str) -> None:
     assert wrong.json["items"][0]["tenant"] == tenant
     assert "1 differences" in command("verify").out
     assert command("verify", "--tenant", "nobody").code == 3
+
+
+def test_verify_of_goals(command: Command, tenant: str, template_url: str) -> None:
+    """Each goal is one of what was checked, and one that its reader is answered wrongly is an item, with its exact numbers."""
+    before = command("verify", "--json").json["checked"]
+    assert command("group", "create", "team-3", "--tenant", tenant, "--kind", "team", "--attribute", "goal_m=3000").code == 0
+    assert command("verify", "--json").json["checked"] == before + 1
+    as_owner(
+        template_url,
+        "INSERT INTO milepost.rollup_team_distance (tenant_id, group_id, per, bucket, n, sum_distance_m)"
+        " SELECT tenant_id, group_id, 'all', timestamp '0001-01-01', 1, 1000 FROM milepost.groups",
+    )
+    wrong = command("verify", "--json")
+    assert wrong.code == 1
+    (goal,) = [item for item in wrong.json["items"] if item["kind"] == "goal"]
+    assert (goal["tenant"], goal["name"], goal["per"]) == (tenant, "team_goal", "all")
+    assert goal["stored"] == {"target": 3000, "value": 1000, "percent": 33.33, "remaining": 2000}
+    assert goal["recomputed"] == {"target": 3000, "value": 0, "percent": 0, "remaining": 3000}
 
 
 def test_dead_letters(command: Command, tenant: str, template_url: str) -> None:

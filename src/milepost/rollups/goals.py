@@ -9,16 +9,20 @@ bucket) until now: as much again per second. It is None without a pace (nothing 
 time by), when the goal is reached, when no date can hold it, and for values that do not add up over time (averages,
 minima, maxima, shares).
 
-Raises `NotFound` for a goal that the model does not declare and for an unknown group or actor, `InvalidInput` where a
-key of the goal's rollup is missing or not one of its keys, `BeingFilled` while the rollup's history is being counted.
+`read_goal` answers one reader, `progress_of` many groups or actors at once, by the same statements: `milepost verify`
+compares what they answer with the activities.
+
+`read_goal` raises `NotFound` for a goal that the model does not declare and for an unknown group or actor,
+`InvalidInput` where a key of the goal's rollup is missing or not one of its keys; both `BeingFilled` while the rollup's
+history is being counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from typing import Any
 
 from milepost.errors import FieldError, InvalidInput, NotFound
@@ -30,11 +34,14 @@ from milepost.rollups.read import declared, put_words
 from milepost.schema.compile import reading_of
 from milepost.storage.by_index import plan_by_index
 
-__all__ = ["Progress", "progress", "read_goal"]
+__all__ = ["ADDING_UP", "Progress", "number", "progress", "progress_of", "read_goal"]
 
 _queries = load_queries(__package__, "goals.sql")
 
 HUNDREDTH = Decimal("0.01")
+EXPONENT_MAX = 30  # of a target: beyond it no percentage means anything
+# Digits enough that nothing but the percentage is rounded, and that once.
+EXACT = Context(prec=100)
 ADDING_UP = frozenset({"count", "sum", "distinct"})
 THE_ONE_BUCKET = datetime(1, 1, 1)
 
@@ -57,41 +64,55 @@ async def read_goal(
     rollup = model.rollups[goal.rollup]
     keys = await find_keys(conn, tenant_id, model, rollup.by, asked)
     missing = tuple(
-        FieldError(f"/{key}", f"is required: {name} has one for each {key}")
-        for key in rollup.by
-        if key != "tenant" and key not in asked
+        FieldError(f"/{key}", f"is required: {name} has one for each {key}") for key in rollup.by if key not in asked
     )
     if missing:
         raise InvalidInput(errors=missing)
     if not keys.known:
         raise NotFound("There is no such group or actor.")
+    (entity,) = keys.parameters.values()
+    (found,) = await progress_of(conn, tenant_id, model, goal, [entity], now=now)
+    return found
+
+
+async def progress_of(
+    conn: Connection, tenant_id: int, model: Model, goal: Goal, entities: Sequence[int], *, now: datetime
+) -> list[Progress]:
+    """entities: the numbers of groups or of actors, whichever the goal's rollup is kept by; at least one. → in their order."""
+    await plan_by_index(conn, sorts=True)
+    rollup = model.rollups[goal.rollup]
     await require_filled(conn, tenant_id, f"rollup_{rollup.name}")
-    parameters = {**keys.parameters, "tenant_id": tenant_id, "now": now, "model_zone": model.time_zone}
-    parameters |= {"group_id": keys.parameters.get("group_id"), "attribute": goal.target.removeprefix("group.")}
-    row = await (await conn.execute(_queries.group, parameters)).fetchone()
-    assert row is not None, "it selects from no table that could be empty"
-    local, attribute = row
-    per, first, last = span(model, goal, local)
-    conditions = "".join(f" AND {condition}" for condition in keys.conditions)
-    words = {"table": f"milepost.rollup_{rollup.name}", "where": conditions, "value": reading_of(model, rollup, goal.value)}
-    parameters |= {"per": per, "bucket": first, "first": first, "last": last}
-    row = await (await conn.execute(put_words(_queries.value, **words), parameters)).fetchone()
-    value = None if row is None else row[0]
-    if value is None and goal.value.function in ADDING_UP:
-        value = 0
-    since = None
-    if goal.value.function in ADDING_UP:
-        row = await (await conn.execute(put_words(_queries.first_day, **words), parameters)).fetchone()
-        since = row[0] if row else None
-    target = attribute if goal.target.startswith("group.") else goal.target
-    return progress(number(target), number(value), now=now, elapsed=None if since is None else local - since)
+    (key,) = rollup.by  # the model's check sees to it: a goal's rollup is by group alone or by actor alone
+    adds_up = goal.value.function in ADDING_UP
+    parameters: dict[str, Any] = {"tenant_id": tenant_id, "now": now, "model_zone": model.time_zone, "entities": list(entities)}
+    parameters["attribute"] = goal.target.removeprefix("group.")
+    query = _queries.groups if key == "group" else _queries.actors
+    here = {row[0]: row[1:] for row in await (await conn.execute(query, parameters)).fetchall()}
+    spans = [span(model, goal, here[entity][0]) for entity in entities]
+    per = spans[0][0]
+    parameters |= {"per": per, "firsts": [first for _, first, _ in spans], "lasts": [last for _, _, last in spans]}
+    words = {"table": f"milepost.rollup_{rollup.name}", "key": f"{key}_id", "value": reading_of(model, rollup, goal.value)}
+    values: dict[int, Any] = dict(await (await conn.execute(put_words(_queries.values, **words), parameters)).fetchall())
+    since: dict[int, datetime] = {}
+    if adds_up:
+        since |= dict(await (await conn.execute(put_words(_queries.first_days, **words), parameters)).fetchall())
+    answers = []
+    for entity in entities:
+        local, attribute = here[entity]
+        value = values.get(entity)
+        if value is None and adds_up:
+            value = 0
+        target = attribute if goal.target.startswith("group.") else goal.target
+        elapsed = local - since[entity] if entity in since else None
+        answers.append(progress(number(target), number(value), now=now, elapsed=elapsed))
+    return answers
 
 
 def progress(target: Decimal | None, value: Decimal | None, *, now: datetime, elapsed: timedelta | None) -> Progress:
     """elapsed: since the beginning of the first day that counted; None: no pace."""
     if target is None or target <= 0 or value is None:
         return Progress(target=target, value=value, percent=None, remaining=None, projected_at=None)
-    remaining = max(target - value, Decimal(0))
+    remaining = max(EXACT.subtract(target, value), Decimal(0))
     projected_at = None
     if elapsed is not None and elapsed > timedelta(0) and value > 0 and remaining > 0:
         try:
@@ -101,7 +122,7 @@ def progress(target: Decimal | None, value: Decimal | None, *, now: datetime, el
     return Progress(
         target=target,
         value=value,
-        percent=(value / target * 100).quantize(HUNDREDTH, ROUND_HALF_UP),
+        percent=EXACT.divide(EXACT.multiply(value, Decimal(100)), target).quantize(HUNDREDTH, ROUND_HALF_UP, EXACT),
         remaining=remaining,
         projected_at=projected_at,
     )
@@ -131,11 +152,11 @@ def span(model: Model, goal: Goal, local: datetime) -> tuple[str, datetime, date
 
 
 def number(value: Any) -> Decimal | None:
-    """None for what is no number: an attribute that the group's kind does not declare may be anything."""
+    """None for what is no number, or none of this world: an attribute that the group's kind does not declare may be anything."""
     if value is None:
         return None
     try:
         made = Decimal(str(value))
     except InvalidOperation:
         return None
-    return made if made.is_finite() else None
+    return made if made.is_finite() and abs(made.adjusted()) <= EXPONENT_MAX else None

@@ -3,10 +3,10 @@
 Each comparison is one statement in one snapshot, so that loads going on beside it cannot look like differences: a batch is in the
 activities and in the numbers, or in neither. Day rows are recomputed from the activities in spans of days, each about
 `SPAN_ROWS` activities, so that memory and the age of a snapshot stay bounded; wider buckets are compared with the days, reference
-counts with the days' values, latest and pairs tables with the activities. A goal is read from its rollup's row, and right when
-that is.
+counts with the days' values, latest and pairs tables with the activities. A goal is recomputed from the activities too,
+whatever its rollup's rows say, and compared with what its reader is answered (see `verify_goals`).
 
-A table that is still being filled from history is left out, and named in `filling`.
+A table that is still being filled from history is left out, and named in `filling`; so are its goals.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from milepost.activity import id_from, occurred_at_of
+from milepost.model import Goal, Model
 from milepost.postgres import Connection, Database, load_queries
+from milepost.rollups.filling import BeingFilled
+from milepost.rollups.verify_goals import compared_goals
 from milepost.schema.compile import Check, CompiledModel
 from milepost.schema.models import current_model
 
@@ -31,8 +34,9 @@ ITEMS_MAX = 1_000  # differences that are listed; all are counted
 
 @dataclass(kw_only=True)
 class Verification:
-    """checked: comparisons made. differences: rows that differ. items: the first of them, each with what is stored and what
-    should be: {"tenant", "kind", "name", "keys", "per", "bucket", "stored", "recomputed"}.
+    """checked: comparisons made: one for each statement, and one for each goal of each group or actor. differences: rows and
+    goals that differ. items: the first of them, each with what is stored (of a goal: served) and what should be: {"tenant",
+    "kind", "name", "keys", "per", "bucket", "stored", "recomputed"}. A goal's bucket is that of now, and null here.
     """
 
     checked: int = 0
@@ -40,15 +44,24 @@ class Verification:
     items: list[dict[str, Any]] = field(default_factory=list)
     filling: list[str] = field(default_factory=list)
 
+    def note(self, **difference: Any) -> None:
+        self.differences += 1
+        if len(self.items) < ITEMS_MAX:
+            self.items.append(difference)
 
-async def verify(db: Database, *, tenant: str | None = None, on_progress: Callable[[str], None] | None = None) -> Verification:
-    """Compare all of one tenant (by name), or of every tenant. on_progress: told what is being compared."""
+
+async def verify(
+    db: Database, *, tenant: str | None = None, on_progress: Callable[[str], None] | None = None, now: datetime | None = None
+) -> Verification:
+    """Compare all of one tenant (by name), or of every tenant. on_progress: told what is being compared. now: whose buckets
+    goals are compared in; by default the moment at which each is reached.
+    """
     outcome = Verification()
     async with db.transaction("analytics") as conn:
         compiled = (await current_model(conn)).compiled
         tenants = await (await conn.execute(_queries.tenants, {"name": tenant})).fetchall()
     for tenant_id, name in tenants:
-        await _verify_tenant(db, compiled, tenant_id, name, outcome, on_progress or (lambda _: None))
+        await _verify_tenant(db, compiled, tenant_id, name, outcome, on_progress or (lambda _: None), now)
     return outcome
 
 
@@ -59,6 +72,7 @@ async def _verify_tenant(
     tenant: str,
     outcome: Verification,
     on_progress: Callable[[str], None],
+    now: datetime | None,
 ) -> None:
     values = {"tenant_id": tenant_id}
     async with db.transaction("analytics", tenant_id=tenant_id, snapshot=True) as conn:
@@ -81,6 +95,32 @@ async def _verify_tenant(
                 spans = [span async for span in _spans(db, part.table, values)]
             for first, last in spans:
                 await _verify_check(db, check, {**values, "first": first, "last": last}, outcome, tenant, name)
+    for goal in compiled.model.goals.values():
+        if f"rollup_{goal.rollup}" not in filling:
+            on_progress(f"{tenant}: goal {goal.name}")
+            await _verify_goal(db, compiled.model, goal, tenant_id, tenant, outcome, now or datetime.now(UTC))
+
+
+async def _verify_goal(
+    db: Database, model: Model, goal: Goal, tenant_id: int, tenant: str, outcome: Verification, now: datetime
+) -> None:
+    try:
+        async with db.transaction("analytics", tenant_id=tenant_id, snapshot=True) as conn:
+            async for found in compared_goals(conn, tenant_id, model, goal, now=now):
+                outcome.checked += 1
+                if found.served != found.recomputed:
+                    outcome.note(
+                        tenant=tenant,
+                        kind="goal",
+                        name=goal.name,
+                        keys=found.key,
+                        per=goal.per,
+                        bucket=None,
+                        stored=found.served,
+                        recomputed=found.recomputed,
+                    )
+    except BeingFilled as error:  # since a moment ago: another model was applied
+        outcome.filling.append(f"{tenant}: {error.facts['name']}")
 
 
 async def _verify_check(
@@ -97,19 +137,16 @@ async def _compare(
     async with conn.cursor() as cursor:
         await cursor.execute(query, values)
         while rows := await cursor.fetchmany(1_000):
-            outcome.differences += len(rows)
-            for keys, per, bucket, stored, recomputed in rows[: ITEMS_MAX - len(outcome.items)]:
-                outcome.items.append(
-                    {
-                        "tenant": tenant,
-                        "kind": kind,
-                        "name": name,
-                        "keys": keys,
-                        "per": per,
-                        "bucket": bucket.isoformat() if bucket else None,
-                        "stored": stored,
-                        "recomputed": recomputed,
-                    }
+            for keys, per, bucket, stored, recomputed in rows:
+                outcome.note(
+                    tenant=tenant,
+                    kind=kind,
+                    name=name,
+                    keys=keys,
+                    per=per,
+                    bucket=bucket.isoformat() if bucket else None,
+                    stored=stored,
+                    recomputed=recomputed,
                 )
 
 

@@ -19,6 +19,7 @@ from milepost.schema.compile._activity import (
 from milepost.schema.compile._columns import key_columns, reading_of
 from milepost.schema.compile._contributions import MEMBERSHIP, REACH
 from milepost.schema.compile._fold import Check, CompiledRollup, compile_rollup
+from milepost.schema.compile._goals import recomputed_goal
 from milepost.schema.compile._latest import CompiledLatest, compile_latest, value_column
 from milepost.schema.compile._pairs import CompiledPair, compile_pair
 
@@ -36,6 +37,7 @@ __all__ = [
     "guard",
     "key_columns",
     "reading_of",
+    "recomputed_goal",
     "value_column",
 ]
 
