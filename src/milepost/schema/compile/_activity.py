@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from milepost.model import Model
+from milepost.schema.compile._taken_over import taken_over
 
 __all__ = ["DELTA_COLUMNS", "STAGE_COLUMNS", "ActivityColumn", "CompiledActivity", "column_types", "compile_activity"]
 
@@ -54,18 +55,6 @@ _FIELD_TYPES = {
     "decimal": "bigint",  # in units of its scale, like a measure
     "boolean": "boolean",
     "time": "timestamptz",
-}
-
-
-# What a value in `data` must look like to become the value of a column that is declared later: the field was not checked then.
-# A time is not taken over: PostgreSQL 15 cannot try a cast.
-_TAKEN_OVER = {
-    "text": "CASE WHEN jsonb_typeof(data->{name}) = 'string' AND length(data->>{name}) <= 256 THEN data->>{name} END",
-    "integer": "CASE WHEN data->>{name} ~ '^-?[0-9]{{1,15}}$' AND jsonb_typeof(data->{name}) = 'number'"
-    " THEN (data->>{name})::bigint END",
-    "decimal": "CASE WHEN data->>{name} ~ '^-?[0-9]{{1,9}}([.][0-9]{{1,30}})?$' AND jsonb_typeof(data->{name}) = 'number'"
-    " THEN round((data->>{name})::numeric * 10 ^ {scale})::bigint END",
-    "boolean": "CASE WHEN jsonb_typeof(data->{name}) = 'boolean' THEN (data->>{name})::boolean END",
 }
 
 
@@ -212,8 +201,8 @@ WHERE tenant_id = %(tenant_id)s AND actor_id = ANY (%(actors)s) AND id >= %(low)
 SELECT 1, {delta_names} FROM milepost.activity WHERE tenant_id = %(tenant_id)s AND id >= %(low)s AND id < %(high)s"""
     take_over = {}
     for name, declared in model.fields().items():
-        if f"d_{name}" in own and declared.type in _TAKEN_OVER:
-            value = _TAKEN_OVER[declared.type].format(name=f"'{name}'", scale=declared.scale)
+        if f"d_{name}" in own:
+            value = taken_over(declared)
             take_over[f"d_{name}"] = (
                 f"UPDATE milepost.activity SET d_{name} = {value} WHERE tenant_id = %(tenant_id)s"
                 f" AND id >= %(low)s AND id < %(high)s AND d_{name} IS NULL AND {value} IS NOT NULL"
