@@ -23,6 +23,7 @@ __all__ = ["Bell", "Gatherer", "Mark"]
 
 SLICE = 64  # about half a millisecond
 BEHIND = 5_000
+ROOM_S = 1.0
 LOOK_S = 1.0  # to tell of what was turned away
 
 
@@ -74,6 +75,7 @@ class Gatherer:
         self._delay_s = delay_s
         self._stopping = False
         self._told = 0
+        self._starved = False
         self.marks = 0
 
     def stop(self) -> None:
@@ -94,13 +96,13 @@ class Gatherer:
             self._bell.hurry.clear()
             self.drain()
 
-    def drain(self) -> None:
-        """Until the queue is empty."""
-        while self.run_once():
+    def drain(self, make_room: Callable[[int], object] | None = None) -> None:
+        """Until the queue is empty. make_room: what to do when the line is full; None: wait for the spiller to do it."""
+        while self.run_once(make_room or self._wait_for_room):
             if self._queue.qsize() < BEHIND:
                 time.sleep(0)
 
-    def run_once(self) -> bool:
+    def run_once(self, make_room: Callable[[int], object]) -> bool:
         """Takes a slice. → False: there was nothing."""
         tally, queue = self._line.tally, self._queue
         entries: list[Entry] = []
@@ -119,10 +121,16 @@ class Gatherer:
             tally.taken += len(entries)
             tally.encoding += len(entries)
         lines, failures = self._encoded(entries)
+        taken = self._add(lines)
+        more = 1
+        while taken < len(lines) and more and not self._overflow.trouble:
+            make_room(len(lines[taken]))
+            taken += (more := self._add(lines[taken:]))
         with tally.lock:
-            tally.encoding -= len(entries)
-            tally.dropped["invalid"] += len(failures)
-            refused = len(lines) - self._line.add(lines)
+            tally.encoding -= len(entries) - taken
+            if failures:
+                tally.dropped["invalid"] += len(failures)
+            refused = len(lines) - taken
             if refused:
                 reason = self._overflow.trouble or "memory_full"
                 tally.dropped[reason] += refused
@@ -144,6 +152,16 @@ class Gatherer:
         if new:
             reason, detail = ("closed", "the client is closed") if closed else ("memory_full", "the queue is full")
             self._report.failure(Failure(kind="dropped", reason=reason, detail=detail, count=new))
+
+    def _add(self, lines: list[bytes]) -> int:
+        with self._line.tally.lock:
+            taken = self._line.add(lines)
+            self._line.tally.encoding -= taken
+            return taken
+
+    def _wait_for_room(self, size: int) -> None:
+        """For the spiller, a while; if that was in vain not again until there was some: the queue must not grow instead."""
+        self._starved = not self._line.wait_for_room(size, 0 if self._starved else ROOM_S)
 
     def _encoded(self, entries: list[Entry]) -> tuple[list[bytes], list[Failure]]:
         lines: list[bytes] = []

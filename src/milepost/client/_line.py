@@ -47,6 +47,7 @@ class Line:
         self.rows = 0  # in memory, with those in hand or on their way to disk
         self.size = 0
         self.stored_rows = 0
+        self._crowded = False  # somebody waits for room
 
     # ── In ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -57,7 +58,7 @@ class Line:
             was_ready = self.is_ready
             taken = 0
             for line in lines:
-                if self.rows >= settings.memory_activities_max or self.size + len(line) > settings.memory_bytes_max:
+                if not self._has_room(len(line)):
                     break
                 if not self._open:
                     self._open_seq = self._seq()
@@ -130,8 +131,21 @@ class Line:
 
     # ── To disk and back ───────────────────────────────────────────────────────────────────────────────────────────
 
+    def wait_for_room(self, size: int, timeout_s: float) -> bool:
+        """Wakes the spiller, and waits until so many bytes fit. → whether they do."""
+        with self.changed:
+            self._crowded = True
+            self.pressure.notify_all()
+            fits = self.changed.wait_for(lambda: self._has_room(size), timeout_s)
+            self._crowded = False
+            return fits
+
     def is_half_full(self) -> bool:
-        return 2 * self.rows >= self._settings.memory_activities_max or 2 * self.size >= self._settings.memory_bytes_max
+        return (
+            self._crowded
+            or 2 * self.rows >= self._settings.memory_activities_max
+            or 2 * self.size >= self._settings.memory_bytes_max
+        )
 
     def has_waiting(self) -> bool:
         return bool(self._waiting or self._open)
@@ -228,6 +242,11 @@ class Line:
                 break
             seqs.append(one.seq)
         return tuple(seqs)
+
+    def _has_room(self, size: int) -> bool:
+        """What is larger than all there is room for may come when there is nothing else."""
+        settings = self._settings
+        return self.rows < settings.memory_activities_max and (not self.rows or self.size + size <= settings.memory_bytes_max)
 
     def _fits(self, rows: int, size: int) -> bool:
         return rows <= self._settings.batch_activities_max and size <= self._settings.batch_bytes_max

@@ -194,6 +194,7 @@ class Orphans:
     def _set_aside(self, error: SpoolCorrupt) -> None:
         claim, self._claim = self._claim, None
         self._end(discard=False)
+        self._look_at = float("-inf")
         if claim is not None:
             self._report.set_aside(claim, error)
 

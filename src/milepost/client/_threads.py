@@ -84,7 +84,7 @@ class Threads:
     def at_once(self) -> None:
         """What is in the queue goes to disk."""
         with self._at_once:
-            self._gatherer.drain()
+            self._gatherer.drain(lambda _: self._spiller.run_once())
             self._spiller.run_once()
 
     def comes_back_within(self, seconds: float) -> bool:
@@ -120,8 +120,11 @@ class Threads:
                 rejections=dict(tally.rejections),
             )
 
-    def close(self) -> None:
-        """Ends the threads, soon; what is left goes to disk, or is counted as dropped. Takes as long as the disk does."""
+    def close(self) -> bool:
+        """Ends the threads, soon; what is left goes to disk, or is counted as dropped. Takes as long as the disk does.
+
+        → whether nothing was left.
+        """
         self._sender.stop()
         self._spiller.stop()
         self._gatherer.stop()
@@ -130,7 +133,7 @@ class Threads:
             thread.join(max(0.0, until - monotonic()))
         self._line.abandon()
         with self._at_once:
-            self._gatherer.drain()
+            self._gatherer.drain(lambda _: self._spiller.run_once())
             while not self._spiller.run_once() and self._overflow.is_ready:
                 pass
         with self.tally.lock:
@@ -144,15 +147,17 @@ class Threads:
         self._overflow.close()
         self._orphans.close()
         self._server.close()
+        return not lost and not self._line.stored_rows
 
     def sweep(self) -> None:
         """After `close`: what a thread put into the queue while it was being closed."""
         with self.tally.lock:
-            late = self.queue.qsize() - self._gatherer.marks
-            while not self.queue.empty():
-                self.queue.get_nowait()
-            self._gatherer.marks = 0
-            self.tally.turned_away["closed"] += late
+            late = [self.queue.get_nowait() for _ in range(self.queue.qsize())]
+            marks = [one for one in late if isinstance(one, Mark)]
+            self._gatherer.marks -= len(marks)
+            self.tally.turned_away["closed"] += len(late) - len(marks)
+        for mark in marks:
+            mark.passed()
 
     # ── Forks ──────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
+from decimal import Decimal
 from itertools import count
 from math import inf
 from pathlib import Path
@@ -82,6 +83,7 @@ class Milepost:
         )
         self._on_error = on_error
         self._closed = False
+        self._delivered = False
         self._set_up()
         _forks.watch(self)
         if self._threads.has_orphans:
@@ -106,7 +108,7 @@ class Milepost:
         object: tuple[str, Id] | Mapping[str, Id] | None = None,
         group: Id | None = None,
         groups: Iterable[Id] | None = None,
-        measures: Mapping[str, float] | None = None,
+        measures: Mapping[str, float | Decimal] | None = None,
         data: Mapping[str, Any] | None = None,
         content: Any = None,
         visibility: Literal["public", "group", "private"] | None = None,
@@ -164,7 +166,7 @@ class Milepost:
         """
         with self._starting:
             if self._closed:
-                return self._is_empty()
+                return self._delivered
             self._closed, self._direct = True, False
         threads = self._threads
         if self._mode == "running":
@@ -172,10 +174,10 @@ class Milepost:
             threads.mark(passed.set)
             while (left := until - monotonic()) > 0 and not passed.wait(min(left, LOOK_S)) and threads.comes_back_within(left):
                 pass
-        threads.close()
+        self._delivered = threads.close()
         threads.sweep()
         atexit.unregister(self._at_exit)
-        return self._is_empty()
+        return self._delivered
 
     def counters(self) -> Counters:
         """What became of all that was logged, as of now."""
@@ -235,6 +237,8 @@ class Milepost:
         if self._mode != "running":
             return False
         self._threads.mark(passed)
+        if self._closed:  # nobody may look at the queue any more
+            self._threads.sweep()
         return True
 
     def _is_empty(self) -> bool:
