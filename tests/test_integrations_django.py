@@ -81,7 +81,7 @@ def test_what_changed_is_asked_of_the_database(recorded: Recorder) -> None:
     made = order(stock=10, note="old")
     stale = Order.objects.get(pk=made.pk)
     Order.objects.filter(pk=made.pk).update(stock=7)
-    stale.stock = F("stock") - 1  # type: ignore[assignment]
+    stale.stock = F("stock") - 1
     stale.save()
     assert changes(recorded.last) == {"stock": {"before": 7, "after": 6}}
     again = Order.objects.defer("note").get(pk=made.pk)
@@ -108,7 +108,7 @@ def test_secrets_are_masked(recorded: Recorder) -> None:
 def test_large_values_are_bounded(recorded: Recorder) -> None:
     """A long text is cut, bytes are only counted, a file is its name; NUL, which SQLite takes, is replaced."""
     made = order()
-    made.note, made.blob, made.paper = "x\0" * 5_000, b"\0" * 9_000, "papers/a.pdf"  # type: ignore[assignment]
+    made.note, made.blob, made.paper = "x\0" * 5_000, b"\0" * 9_000, "papers/a.pdf"
     made.save()
     said = changes(recorded.last)
     assert len(said["note"]["after"]) == 1_000
@@ -249,7 +249,7 @@ async def test_an_async_request(told: Told, recorder: Recorder) -> None:
     told(CLIENT=lambda: recorder, REQUESTS={"skip": ["/stream/"]})
     made, ann = await sync_to_async(order)(), await sync_to_async(user)()
     browser = AsyncClient()
-    await browser.aforce_login(ann)
+    await sync_to_async(browser.force_login)(ann)
     recorder.seen.clear()
     assert (await browser.post(f"/async/{made.pk}/")).content == b"paid"
     assert [(one["verb"], one["actor"], one["data"]["route"]) for one in recorder.seen] == [
@@ -265,7 +265,7 @@ def test_failures_and_streams(told: Told, recorder: Recorder) -> None:
     browser = Client(raise_request_exception=False)
     assert browser.get("/broken/").status_code == 500
     assert browser.get("/nowhere/").status_code == 404
-    assert browser.get("/stream/").getvalue() == b"x"  # type: ignore[attr-defined]
+    assert browser.get("/stream/").getvalue() == b"x"
     assert [(one["actor"], one["status"], one.get("object"), one["data"].get("error")) for one in recorder.seen] == [
         ("visitor", "500", {"kind": "route", "id": "/broken/"}, "ZeroDivisionError"),
         ("visitor", "404", None, None),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import path
 
@@ -21,7 +22,10 @@ def pay(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 async def pay_async(request: Any, pk: int) -> HttpResponse:
-    await request.auser()
+    if hasattr(request, "auser"):
+        await request.auser()
+    else:  # Django 4.2
+        await sync_to_async(bool)(request.user)
     order = await Order.objects.aget(pk=pk)
     order.status = "paid"
     await order.asave()

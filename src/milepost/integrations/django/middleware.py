@@ -9,11 +9,12 @@ A response counts when it is made; of a streaming one that is when it begins. An
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.http import HttpRequest, HttpResponseBase
 
 from milepost.integrations._request import request_fields, user_id
@@ -22,6 +23,8 @@ from milepost.integrations.django import conf
 from milepost.integrations.request_activity import Started
 
 __all__ = ["MilepostMiddleware", "actor_of"]
+
+_log = logging.getLogger("milepost.integrations")
 
 _ERROR = "_milepost_error"
 
@@ -51,8 +54,8 @@ class MilepostMiddleware:
         with bound(_context(request)):
             started = _start(request)
             response: HttpResponseBase = await self._get_response(request)
-            if started is not None and hasattr(request, "auser") and getattr(request, "session", None) is not None:
-                await request.auser()
+            if started is not None:
+                await _fetch_user(request)
             _finish(started, request, response)
             return response
 
@@ -97,6 +100,17 @@ def actor_of(request: HttpRequest) -> str | None:
     if cached is None and _in_event_loop():
         return None
     return user_id(cached if cached is not None else getattr(request, "user", None))
+
+
+async def _fetch_user(request: HttpRequest) -> None:
+    """For `actor_of`. The response is made: whatever fails here must not take it back."""
+    try:
+        if hasattr(request, "auser"):
+            await request.auser()
+        elif hasattr(request, "user"):  # Django 4.2
+            await sync_to_async(bool)(request.user)
+    except Exception:
+        _log.warning("the user of a request cannot be told", exc_info=True)
 
 
 def _in_event_loop() -> bool:
