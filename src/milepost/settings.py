@@ -180,6 +180,12 @@ class Settings:
         unit="months",
         check=at_least(1, 120),
     )
+    dead_letter_alert_rows: int = setting(
+        10,
+        "So many rows of one tenant set aside as dead letters within an hour open an alert.",
+        unit="rows",
+        check=at_least(1),
+    )
     maintenance_s: float = setting(60.0, "How often the maintenance loop looks for work.", unit="seconds", check=at_least(1))
 
     def __post_init__(self) -> None:

@@ -87,7 +87,8 @@ class DatabaseSink:
             return Outcome(dead=True)
         answers = result.get("answers", [result] if result else [])
         refused = tuple(found for index, answer in enumerate(answers) if (found := _refused(index, answer)))
-        return Outcome(loaded=loaded.loaded, duplicates=loaded.duplicates, refused=refused)
+        # Of a batch of which some rows were set aside, the others are loaded.
+        return Outcome(loaded=loaded.loaded, duplicates=loaded.duplicates, refused=refused, dead="set_aside" in result)
 
     async def close(self) -> None:
         outcomes, self._outcomes = list(self._outcomes.values()), {}

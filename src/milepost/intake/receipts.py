@@ -26,11 +26,14 @@ _queries = load_queries(__package__, "receipts.sql")
 
 @dataclass(frozen=True, kw_only=True)
 class BatchState:
-    """loaded, duplicates: None where that is no longer known, or not yet. result: what a command answered."""
+    """loaded, duplicates: None where that is no longer known, or not yet. set_aside: rows that lie in the dead letters now; the
+    state is `set aside` where that is all of them. result: what a command answered.
+    """
 
     state: Literal["waiting", "loaded", "set aside"]
     loaded: int | None = None
     duplicates: int | None = None
+    set_aside: int = 0
     result: dict[str, Any] | None = None
 
 
@@ -67,11 +70,14 @@ async def batch_state(conn: Connection, tenant_id: int, lane: int, batch_id: int
         raise DatabaseError("The queue has no tables yet: run `milepost db migrate`.")
     parameters = {"tenant_id": tenant_id, "lane": lane, "batch_id": batch_id}
     row = await (await conn.execute(_queries.set_aside, parameters)).fetchone()
-    if row is not None:
-        return BatchState(state="set aside")
+    set_aside, all_of_it = row or (0, False)
+    if all_of_it:
+        return BatchState(state="set aside", set_aside=set_aside)
     row = await (await conn.execute(for_every_table(_queries.mark, state[0]), parameters)).fetchone()
     if row is not None:
         loaded, duplicates, result = row
-        return BatchState(state="loaded", loaded=loaded, duplicates=duplicates, result=result)
+        if result is not None and "set_aside" in result:  # of activities, not the answer to a command
+            result = None
+        return BatchState(state="loaded", loaded=loaded, duplicates=duplicates, set_aside=set_aside, result=result)
     row = await (await conn.execute(for_every_table(_queries.waiting, state[0]), parameters)).fetchone()
-    return BatchState(state="loaded" if row is None else "waiting")
+    return BatchState(state="loaded" if row is None else "waiting", set_aside=set_aside)

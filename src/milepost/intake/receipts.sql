@@ -3,8 +3,10 @@
 SELECT tables FROM milepost.queue
 
 -- name: set_aside
--- A batch that could not be loaded lies here, until it is replayed.
-SELECT 1 FROM milepost.dead_letter WHERE tenant_id = %(tenant_id)s AND batch_id = %(batch_id)s
+-- What of a batch could not be loaded lies here, until it is replayed; and whether that is all of it.
+SELECT coalesce(sum(rows), 0)::integer, coalesce(sum(rows) >= min(coalesce(batch_rows, rows)), false)
+FROM milepost.dead_letter
+WHERE tenant_id = %(tenant_id)s AND batch_id = %(batch_id)s
 
 -- name: mark
 -- What became of a batch, for as long as its table has not been emptied.

@@ -3,7 +3,7 @@
 - partitions are made ahead of the months that will need them;
 - the queue goes on to its next table, and emptied ones are truncated;
 - answers to old Idempotency-Keys and old journal rows are forgotten;
-- how far each lane is behind is measured.
+- how far each lane is behind is measured, and what lies in the dead letters; where they grow, an alert says so.
 
 Every process may run it: an advisory lock lets one at a time change something, and measuring needs no lock. Each step is
 bounded: `run_once` does them until nothing is left to do, or until `STEPS_MAX`, and the next run goes on from there. A step
@@ -26,6 +26,7 @@ import structlog
 from milepost.errors import MilepostError, Timeout
 from milepost.intake.queue import backlog, forget_answers
 from milepost.intake.rotation import rotate
+from milepost.jobs.alerts import forget_resolved, measure_dead_letters, watch_dead_letters
 from milepost.postgres import Connection, Database, advisory_lock, load_queries, translated
 from milepost.settings import Settings
 from milepost.storage.partitions import ahead
@@ -69,6 +70,7 @@ class Maintenance:
             "queue": self._rotate,
             "idempotency": self._forget_answers,
             "journal": self._prune_journal,
+            "alerts": self._alerts,
         }
 
     async def start(self) -> None:
@@ -91,6 +93,7 @@ class Maintenance:
         failed: list[str] = []
         try:
             await self._measured("lag", self._measure_lag, owner, done, failed)
+            await self._measured("dead_letters", self._measure_dead_letters, owner, done, failed)
             try:
                 async with advisory_lock(owner, LOCK, timeout_s=0):
                     for job, step in self._jobs.items():
@@ -154,6 +157,14 @@ class Maintenance:
                 values = {"tenant_id": tenant_id, "hours": JOURNAL_HOURS, "rows_max": JOURNAL_ROWS_MAX}
                 pruned += (await owner.execute(queries.prune_journal, values)).rowcount
         return pruned
+
+    async def _alerts(self, owner: Connection) -> int:
+        await watch_dead_letters(owner, self._settings.dead_letter_alert_rows)
+        return await forget_resolved(owner)
+
+    async def _measure_dead_letters(self, owner: Connection) -> int:
+        await measure_dead_letters(owner)
+        return 0
 
     async def _measure_lag(self, owner: Connection) -> int:
         for lane in await backlog(owner):

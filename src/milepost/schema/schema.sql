@@ -261,6 +261,7 @@ CREATE TABLE milepost.dead_letter (
 );
 ALTER TABLE milepost.dead_letter ALTER COLUMN payload SET STORAGE EXTERNAL;
 CREATE INDEX dead_letter_batch ON milepost.dead_letter (tenant_id, batch_id) WHERE batch_id IS NOT NULL;
+CREATE INDEX dead_letter_failed ON milepost.dead_letter (tenant_id, failed_at) INCLUDE (rows, first_failed_at);
 
 -- What people did about dead letters. A discard says why: nothing is lost silently.
 CREATE TABLE milepost.dead_letter_log (

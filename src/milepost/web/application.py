@@ -9,7 +9,20 @@ from litestar.datastructures import State
 from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp
 
-from milepost.web import activities, actors, admin, feeds, front, groups, health, members, numbers, receipts
+from milepost.web import (
+    activities,
+    actors,
+    admin,
+    alerts,
+    dead_letters,
+    feeds,
+    front,
+    groups,
+    health,
+    members,
+    numbers,
+    receipts,
+)
 from milepost.web.edge import Edge
 from milepost.web.intake import Intake
 from milepost.web.openapi import CONFIG
@@ -21,7 +34,7 @@ from milepost.web.standards import doors
 
 __all__ = ["build_app"]
 
-RESOURCES = (activities, feeds, numbers, actors, groups, members, receipts, admin, health, front)
+RESOURCES = (activities, feeds, numbers, actors, groups, members, receipts, admin, dead_letters, alerts, health, front)
 
 
 def build_app(services: Services) -> ASGIApp:

@@ -69,6 +69,7 @@ class Answer(msgspec.Struct, omit_defaults=True):
     receipt: str | None
     loaded: int | msgspec.UnsetType = msgspec.UNSET
     duplicates: int | msgspec.UnsetType = msgspec.UNSET
+    set_aside: int | msgspec.UnsetType = msgspec.UNSET
     ids: list[str] | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -135,7 +136,9 @@ class Intake:
         answer.loaded = answer.duplicates = 0
         if batch_id is not None:
             loaded = await services.queue.outcome(batch_id, prefer.wait_s)
-            if loaded is None or (loaded.result or {}).get("status") == 500:  # not yet, or set aside
+            result = (loaded and loaded.result) or {}
+            answer.set_aside = result.get("set_aside", msgspec.UNSET)
+            if loaded is None or result.get("status") == 500:  # not yet, or set aside
                 answer.loaded = answer.duplicates = msgspec.UNSET
                 return 202, answer, prefer.applied()
             answer.loaded, answer.duplicates = loaded.loaded, loaded.duplicates

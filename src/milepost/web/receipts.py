@@ -33,6 +33,8 @@ async def read_receipt(request: ApiRequest, receipt: IdInPath) -> Response[bytes
         shown["result"] = found.result
     elif found.loaded is not None:
         shown |= {"loaded": found.loaded, "duplicates": found.duplicates}
+    if found.set_aside:
+        shown["set_aside"] = found.set_aside
     return tagged(request, shown)
 
 

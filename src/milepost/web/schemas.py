@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from milepost import limits
 
@@ -21,7 +21,13 @@ __all__ = [
     "Actor",
     "ActorIn",
     "ActorPage",
+    "AlertPage",
+    "DeadLetterDiscard",
+    "DeadLetterLog",
     "DeadLetterPage",
+    "DeadLetterSelection",
+    "DeadLetterShown",
+    "Discarded",
     "Goal",
     "Group",
     "GroupIn",
@@ -38,6 +44,7 @@ __all__ = [
     "ProblemShown",
     "Readiness",
     "ReceiptShown",
+    "Replayed",
     "RollupPage",
     "Taken",
 ]
@@ -90,6 +97,7 @@ class Taken(Struct):
     receipt: Annotated[str | None, Meta(description="null: none was accepted.")]
     loaded: int | UnsetType = UNSET
     duplicates: int | UnsetType = UNSET
+    set_aside: Annotated[int, Meta(description="Could not be loaded, and lie in the dead letters.")] | UnsetType = UNSET
     ids: (
         Annotated[list[str], Meta(description="Of the accepted ones, with Prefer: wait or return=representation.")] | UnsetType
     ) = UNSET
@@ -102,12 +110,13 @@ class Pending(Struct):
 
 
 class ReceiptShown(Struct):
-    """What became of a request. `set aside`: it could not be loaded, and lies in the dead letters."""
+    """What became of a request. `set aside`: none of it could be loaded. `set_aside`: so many rows lie in the dead letters."""
 
     receipt: str
     state: Literal["waiting", "loaded", "set aside"]
     loaded: int | UnsetType = UNSET
     duplicates: int | UnsetType = UNSET
+    set_aside: int | UnsetType = UNSET
     result: Annotated[dict[str, Any], Meta(description="What a change answered.")] | UnsetType = UNSET
 
 
@@ -298,16 +307,108 @@ class KeyPage(Struct):
 
 
 class DeadLetter(Struct):
-    batch_id: int
-    kind: Literal["activities", "command"]
+    """Rows that could not be loaded: `rows` of a batch of `batch_rows`, from `first_row` on (counted from 0)."""
+
+    id: int
+    batch_id: int | None
+    receipt: Annotated[str | None, Meta(description="Of the request that it came with.")]
+    kind: Literal["activities", "command", "raw"]
+    first_row: int
     rows: int
+    batch_rows: int
+    model: Annotated[int, Meta(description="The model version it was accepted under.")]
+    via: Annotated[str | None, Meta(description="Of raw input: the way it came in.")]
     received_at: datetime
+    tries: Annotated[int, Meta(description="How many loads failed with it.")]
+    first_failed_at: datetime
     failed_at: datetime
+    error_class: Literal["constraint", "data", "limit", "payload", "schema", "model", "mapping", "parked", "other"]
     error: str
+    facts: Annotated[dict[str, Any], Meta(description="What is known of the error: sqlstate, constraint, column, errors …")]
 
 
 class DeadLetterPage(Struct):
     items: list[DeadLetter]
+    next: Next
+
+
+class DeadLetterItem(Struct):
+    """One row of it: an activity as it would be sent, a command, raw input, or why it cannot be read."""
+
+    row: int
+    id: str | UnsetType = UNSET
+    received_at: datetime | UnsetType = UNSET
+    activity: dict[str, Any] | UnsetType = UNSET
+    command: Any | UnsetType = UNSET
+    raw: Any | UnsetType = UNSET
+    unreadable: str | UnsetType = UNSET
+
+
+class DeadLetterShown(DeadLetter):
+    items: list[DeadLetterItem]
+    next: Next
+
+
+class DeadLetterSelection(Struct):
+    """Those that are all of what is said, or all there are."""
+
+    ids: list[int] | UnsetType = UNSET
+    error_class: str | UnsetType = UNSET
+    kind: Literal["activities", "command", "raw"] | UnsetType = UNSET
+    from_: datetime | UnsetType = field(default=UNSET, name="from")
+    to: datetime | UnsetType = UNSET
+    all: bool | UnsetType = UNSET
+
+
+class DeadLetterDiscard(DeadLetterSelection, kw_only=True):
+    reason: str
+
+
+class Replayed(Struct):
+    """kept: rows that the current model does not take; they stay, with what is wrong."""
+
+    letters: int
+    rows: int
+    kept: int
+    receipts: list[str]
+
+
+class Discarded(Struct):
+    letters: int
+    rows: int
+
+
+class DeadLetterLogEntry(Struct):
+    id: int
+    at: datetime
+    done: Literal["replayed", "discarded"]
+    by: str
+    reason: str | None
+    letters: int
+    rows: int
+    errors: Annotated[dict[str, int], Meta(description="Rows by class of error.")]
+    receipts: list[str]
+
+
+class DeadLetterLog(Struct):
+    items: list[DeadLetterLogEntry]
+    next: Next
+
+
+class AlertShown(Struct):
+    """deployment: of the whole deployment, not of one tenant."""
+
+    id: int
+    deployment: bool
+    kind: str
+    subject: str
+    detail: str
+    opened_at: datetime
+    resolved_at: datetime | None
+
+
+class AlertPage(Struct):
+    items: list[AlertShown]
     next: Next
 
 

@@ -17,6 +17,7 @@ ALTER TABLE milepost.dead_letter
     ADD CONSTRAINT dead_letter_rows CHECK (rows > 0 AND first_row >= 0);
 UPDATE milepost.dead_letter SET batch_rows = rows, first_failed_at = failed_at;
 CREATE INDEX dead_letter_batch ON milepost.dead_letter (tenant_id, batch_id) WHERE batch_id IS NOT NULL;
+CREATE INDEX dead_letter_failed ON milepost.dead_letter (tenant_id, failed_at) INCLUDE (rows, first_failed_at);
 GRANT UPDATE ON milepost.dead_letter TO milepost_service;
 
 CREATE TABLE milepost.dead_letter_log (

@@ -14,7 +14,7 @@ $$;
 DROP TABLE milepost.parked, milepost.alert, milepost.dead_letter_log;
 DROP POLICY tenant ON milepost.dead_letter;
 ALTER TABLE milepost.dead_letter DISABLE ROW LEVEL SECURITY;
-DROP INDEX milepost.dead_letter_batch;
+DROP INDEX milepost.dead_letter_batch, milepost.dead_letter_failed;
 ALTER TABLE milepost.dead_letter
     DROP CONSTRAINT dead_letter_pkey,
     DROP CONSTRAINT dead_letter_kind,
