@@ -137,6 +137,7 @@ READS: dict[str, Read] = {
     "rollup_of_member": rollup("members", group="team-4", actor="user-3"),
     "rollup_of_all_groups": rollup("team_distance"),
     "rollup_of_one_of_two_keys": rollup("members", group="team-4"),
+    "rollup_of_the_other_key": rollup("members", actor="user-3"),
     "goal": goal,
     "latest": latest,
     "pairs_of_group": pairs_of_group,
