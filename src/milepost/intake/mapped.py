@@ -74,6 +74,8 @@ class Mapped:
 
     def make(self, row: Row) -> Made:
         """What a message becomes: an activity, commands, or both."""
+        if type(row) is not dict:
+            raise Unfit("", "expected an object")
         name = row.get(self.standard.chosen_by)
         name = name if isinstance(name, str) else None
         activity = self._activity(row, name)

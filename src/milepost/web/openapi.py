@@ -18,12 +18,14 @@ from litestar.openapi.spec import Components, SecurityScheme, Tag
 from litestar.types import ControllerRouterHandler
 
 from milepost.web import schemas
+from milepost.web.standards.described import described
 
 __all__ = ["CONFIG", "describe", "documented"]
 
 TEMPLATE = "#/components/schemas/{name}"
 TAGS = {
     "Activities": "Send activities, list them, read, correct and retract one.",
+    "Standards": "What Segment's SDKs, CloudEvents and OpenTelemetry's exporters send, by the maps of the model.",
     "Feeds": "Activities newest first, of a group, an actor or an object.",
     "Numbers": "Rollups, goals, latest and pairs, as the model declares them.",
     "Entities": "Actors, groups and who is a member of which.",
@@ -70,7 +72,10 @@ CONFIG = OpenAPIConfig(
     description=INTRODUCTION,
     tags=[Tag(name=name, description=text) for name, text in TAGS.items()],
     components=Components(
-        security_schemes={"key": SecurityScheme(type="http", scheme="bearer", description="A key: `milepost key create`.")}
+        security_schemes={
+            "key": SecurityScheme(type="http", scheme="bearer", description="A key: `milepost key create`."),
+            "writeKey": SecurityScheme(type="http", scheme="basic", description="A key as the user name, without a password."),
+        }
     ),
     security=[{"key": []}],
     openapi_router=_Unserved("/", route_handlers=[]),
@@ -90,6 +95,7 @@ def describe(app: Litestar) -> dict[str, Any]:
             if operation is not None and "tag" in handler.opt:
                 _complete(operation, handler.opt, guarded=bool(handler.resolve_guards()), method=method)
     document["paths"]["/v1/activities"]["post"] = _intake()
+    document["paths"] |= described(_problem())
     return document
 
 

@@ -96,12 +96,17 @@ def _decoded(body: bytes) -> dict[str, Any]:
         if b"\\ud" not in body.lower():
             raise
         try:
-            found = json.loads(body)
+            found = json.loads(body, parse_constant=_refuse_constant)
         except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict):
             raise
         return found
+
+
+def _refuse_constant(name: str) -> None:
+    """NaN and Infinity, which Python would read."""
+    raise ValueError(name)
 
 
 def _completed(message: dict[str, Any], context: Any, received_at: str) -> dict[str, Any]:

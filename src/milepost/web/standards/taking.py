@@ -62,9 +62,8 @@ def take(mapped: Mapped, acceptor: Acceptor, tenant_id: int, rows: Sequence[Any]
     refused: list[Refused] = []
     dropped = 0
     for index, row in enumerate(rows):
-        if type(row) is not dict:
-            pointer, detail = (row.pointer, row.detail) if isinstance(row, Refused) else ("", "expected an object")
-            refused.append(Refused(index, pointer, detail))
+        if isinstance(row, Refused):
+            refused.append(Refused(index, row.pointer, row.detail))
             continue
         try:
             made = mapped.make(row)
