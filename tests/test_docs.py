@@ -26,7 +26,7 @@ MARK = re.compile(r"<!-- runs: (\w+) -->")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 RUN = {"sh": ["bash", "-euo", "pipefail", "-c"], "python": [sys.executable, "-c"]}
 LANGUAGES = frozenset({*RUN, "csv", "json", "sql", "text", "toml"})
-TYPED = re.compile(r"^(\$ )?(curl|git|make|milepost|pip|psql|python3?|uv) +\S", re.MULTILINE)
+TYPED = re.compile(r"^(\$ )?(curl|git|make|milepost|pip|psql|python3?|uv) +[^\s=]", re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)(?:#[^)]*)?\)")
 # A path in the text, such as `intake/load.py` or `src/milepost/web`; relative to one of these.
 PATH = re.compile(r"`([a-z_.]+(?:/[a-zA-Z0-9_.-]+)+/?)`")
@@ -121,9 +121,9 @@ def test_every_block_says_what_it_is() -> None:
 
 
 def test_every_block_says_how_it_runs() -> None:
-    """Shell and Python blocks are marked `demo`, `alone` or `dry`."""
+    """Shell and Python blocks are marked `demo`, `alone`, `dry`, or `site`: those are test_integrations_docs.py's."""
     assert CODE
-    assert [str(block) for block in CODE if block.runs not in ("demo", "alone", "dry")] == []
+    assert [str(block) for block in CODE if block.runs not in ("demo", "alone", "dry", "site")] == []
 
 
 @pytest.mark.parametrize("block", [block for block in CODE if block.runs == "demo"], ids=str)
