@@ -25,7 +25,7 @@ FILES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), *so
 MARK = re.compile(r"<!-- runs: (\w+) -->")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 RUN = {"sh": ["bash", "-euo", "pipefail", "-c"], "python": [sys.executable, "-c"]}
-LANGUAGES = frozenset({*RUN, "csv", "json", "sql", "text", "toml"})
+LANGUAGES = frozenset({*RUN, "csv", "js", "json", "sql", "text", "toml", "yaml"})
 TYPED = re.compile(r"^(\$ )?(curl|git|make|milepost|pip|psql|python3?|uv) +[^\s=]", re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)(?:#[^)]*)?\)")
 # A path in the text, such as `intake/load.py` or `src/milepost/web`; relative to one of these.
