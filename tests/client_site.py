@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import socket
 import subprocess
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
@@ -22,7 +22,7 @@ from milepost.postgres import Database
 from milepost.schema.models import apply_model
 from processes import program
 
-__all__ = ["ClientSite", "Row", "Traffic", "free_port", "say_rows", "until"]
+__all__ = ["Check", "ClientSite", "Row", "Traffic", "free_port", "row_of", "say_rows", "until"]
 
 MODEL = """
 name = "client"
@@ -173,6 +173,9 @@ class Row:
     longest_ms: float
 
 
+Check = Callable[[str, set[tuple[str, str]], Counter[tuple[str, str]], float], Row]
+
+
 def row_of(fault: str, expected: set[tuple[str, str]], loaded: Counter[tuple[str, str]], longest_s: float) -> Row:
     return Row(
         fault=fault,
@@ -191,11 +194,3 @@ def say_rows(rows: list[Row]) -> str:
         for row in rows
     ]
     return "\n".join(lines)
-
-
-def pid_is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True

@@ -8,13 +8,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from answering import Answering
-from client_site import ClientSite, Row, row_of, say_rows
+from client_site import Check, ClientSite, Row, row_of, say_rows
 
 __all__ = ["answering", "checked", "site"]
 
@@ -24,9 +24,6 @@ def site(template_url: str, tmp_path: Path) -> Iterator[ClientSite]:
     made = ClientSite(template_url, tmp_path)
     yield made
     made.stop()
-
-
-Check = Callable[..., Row]
 
 
 @pytest.fixture(scope="module")

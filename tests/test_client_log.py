@@ -206,6 +206,17 @@ def test_bytes_are_bounded(tmp_path: Path) -> None:
     client.close(0)
 
 
+def test_times_are_in_order(answering: Answering, tmp_path: Path) -> None:
+    """No two activities of a thread have one time, however fast they come, so that a feed has them in their order."""
+    with Milepost(answering.url, "mp_1_x", spool_dir=tmp_path) as client:
+        for number in range(2000):
+            client.log("login", number)
+        assert client.flush(20)
+    found = [(one["occurred_at"], int(one["actor"])) for request in answering.requests for one in request]
+    assert [number for _, number in sorted(found)] == list(range(2000))
+    assert len({moment for moment, _ in found}) == 2000
+
+
 def test_after_the_end(answering: Answering, tmp_path: Path) -> None:
     """A closed client takes nothing, says so in its counters, and still does not raise."""
     client = Milepost(answering.url, "mp_1_x", spool_dir=tmp_path)

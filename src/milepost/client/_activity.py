@@ -14,8 +14,9 @@ from enum import Enum
 from typing import Any, NamedTuple
 from uuid import UUID
 
-__all__ = ["Entry", "Unsendable", "as_dict", "encode"]
+__all__ = ["Encoder", "Entry", "Unsendable"]
 
+NUDGE_US_MAX = 10_000  # two threads' calls can be so far out of order
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -48,10 +49,29 @@ class Entry(NamedTuple):
     occurred_at: Any
 
 
-def encode(entry: Entry, prefix: str) -> bytes:
-    """A line with its end. prefix: of this process's keys. Raises `Unsendable`."""
+class Encoder:
+    """Of one process's activities, in their order. prefix: of their keys.
+
+    Feeds sort by time, and a microsecond is long enough for two calls: who comes later gets the next one, so that a feed has one
+    thread's activities in the order in which it logged them. (Not where the clock was set back: that shows.)
+    """
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self._last_us = 0
+
+    def encode(self, entry: Entry) -> bytes:
+        """A line with its end. Raises `Unsendable`."""
+        now_us = entry.now_ns // 1000
+        if 0 <= self._last_us - now_us < NUDGE_US_MAX:
+            now_us = self._last_us + 1
+        self._last_us = now_us
+        return _line(entry, self._prefix, now_us)
+
+
+def _line(entry: Entry, prefix: str, now_us: int) -> bytes:
     try:
-        return _encode(as_dict(entry, prefix)).encode() + b"\n"
+        return _encode(_as_dict(entry, prefix, now_us)).encode() + b"\n"
     except Unsendable:
         raise
     except UnicodeEncodeError as error:
@@ -61,12 +81,12 @@ def encode(entry: Entry, prefix: str) -> bytes:
         raise Unsendable(_blame(entry), f"{type(error).__name__}: {error}") from error
 
 
-def as_dict(entry: Entry, prefix: str) -> dict[str, Any]:
-    """As the API has it. Raises `Unsendable`."""
-    number, now_ns, verb, actor, target, group, groups, measures, data, content, visibility, source, status, key, moment = entry
+def _as_dict(entry: Entry, prefix: str, now_us: int) -> dict[str, Any]:
+    """As the API has it."""
+    number, _, verb, actor, target, group, groups, measures, data, content, visibility, source, status, key, moment = entry
     made: dict[str, Any] = {
         "key": f"{prefix}-{number}" if key is None else _id("/key", key),
-        "occurred_at": _time(now_ns, moment),
+        "occurred_at": _time(now_us, moment),
         "actor": actor if type(actor) is str else _id("/actor", actor),
         "verb": _text("/verb", verb),
     }
@@ -127,9 +147,9 @@ def _measures(measures: Any) -> dict[str, Any]:
     return dict(measures)
 
 
-def _time(now_ns: int, moment: Any) -> str:
+def _time(now_us: int, moment: Any) -> str:
     if moment is None:
-        return (EPOCH + timedelta(microseconds=now_ns // 1000)).isoformat()
+        return (EPOCH + timedelta(microseconds=now_us)).isoformat()
     if not isinstance(moment, datetime):
         raise Unsendable("/occurred_at", f"must be a datetime, not {_kind(moment)}")
     if moment.utcoffset() is None:

@@ -13,7 +13,7 @@ from queue import Empty, SimpleQueue
 from threading import Event
 from typing import Any
 
-from milepost.client._activity import Entry, Unsendable, encode
+from milepost.client._activity import Encoder, Entry, Unsendable
 from milepost.client._line import Line
 from milepost.client._overflow import Overflow
 from milepost.client._report import Report
@@ -71,7 +71,7 @@ class Gatherer:
         self._line = line
         self._overflow = overflow
         self._report = report
-        self._prefix = prefix
+        self._encoder = Encoder(prefix)
         self._delay_s = delay_s
         self._stopping = False
         self._told = 0
@@ -168,7 +168,7 @@ class Gatherer:
         failures: list[Failure] = []
         for entry in entries:
             try:
-                lines.append(encode(entry, self._prefix))
+                lines.append(self._encoder.encode(entry))
             except Unsendable as error:
                 given = {name: value for name, value in entry._asdict().items() if value is not None}
                 failures.append(
