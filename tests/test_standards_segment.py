@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from milepost.postgres import Database
+from milepost.schema.models import apply_model
 from web_client import Api
 
 pytest_plugins = ["fix_web"]
@@ -210,16 +211,38 @@ async def test_a_body_that_is_none(api: Api, body: bytes, status: int) -> None:
 
 async def test_half_a_character_costs_its_own_message(api: Api) -> None:
     """A message that holds half of a surrogate pair is kept, and its neighbours are taken."""
-    body = json.dumps({"batch": [MESSAGE, message(messageId="m-6", properties={"note": "\ud800"})]}).encode()
+    body = json.dumps(
+        {"batch": [MESSAGE, message(messageId="m-6", properties={"note": "\ud800"}), message(event="\ud800")]}
+    ).encode()
     answer = await post(api, "/v1/batch", body)
     assert answer.status_code == 200
-    assert [one["index"] for one in answer.json()["rejected"]] == [1]
+    assert [one["index"] for one in answer.json()["rejected"]] == [1, 2]
     await send(api)
     assert [one["key"] for one in await feed(api)] == ["m-1"]
-    assert [raw["messageId"] for _, _, raw in await letters(api)] == ["m-6"]
+    assert [(raw["messageId"], raw["event"]) for _, _, raw in await letters(api)] == [
+        ("m-6", "Workout Completed"),
+        ("m-1", "\ud800"),
+    ]
 
 
 async def test_other_methods(api: Api) -> None:
     """These paths take POST alone."""
     answer = await api("GET", "/v1/batch")
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+
+
+async def test_a_letter_is_replayed_once_the_model_takes_it(api: Api) -> None:
+    """What was refused for want of a section is an activity after the model has one, and its replay counts once."""
+    swim = message(event="Swim", messageId="m-7", properties={"distance_m": 400})
+    assert [one["pointer"] for one in (await send(api, swim))["rejected"]] == ["/event"]
+    (letter,) = (await api.get("/v1/admin/dead-letters"))["items"]
+    assert letter["kind"] == "raw"
+    section = '[[maps.segment.activities]]\nwhere = { event = "Swim" }\nverb = "walk"\n'
+    async with await Database.connect_owner(api.served.url) as owner:
+        await apply_model(owner, api.services.models.current.toml + section)
+    await api.services.models.run_once()
+    answer = await api("POST", f"/v1/admin/dead-letters/{letter['id']}/replay")
+    assert answer.status_code < 300, answer.text
+    await send(api, swim)
+    assert [(one["key"], one["verb"], one["measures"]) for one in await feed(api)] == [("m-7", "walk", {"distance_m": 400})]
+    assert (await api.get("/v1/admin/dead-letters"))["items"] == []

@@ -18,7 +18,7 @@ from milepost.intake.fault import Fault, storable
 from milepost.postgres import Connection, load_queries
 from milepost.telemetry import count
 
-__all__ = ["KIND_NAMES", "LetterKind", "NewLetter", "set_aside", "set_aside_raw"]
+__all__ = ["KIND_NAMES", "LetterKind", "NewLetter", "set_aside", "set_aside_raw", "set_aside_raws"]
 
 _queries = load_queries(__package__, "dead_letters.sql")
 
@@ -68,8 +68,18 @@ async def set_aside_raw(
 
     conn: in a transaction of the tenant. What `via` names can map it again when it is replayed.
     """
+    return (await set_aside_raws(conn, tenant_id, [(raw, fault)], via=via, model=model, received_at=received_at))[0]
+
+
+async def set_aside_raws(
+    conn: Connection, tenant_id: int, raws: Sequence[tuple[bytes, Fault]], *, via: str, model: int, received_at: datetime
+) -> list[int]:
+    """The same for several that came together, each a letter of its own."""
     now = datetime.now(UTC)
-    letter = NewLetter(first_row=0, rows=1, payload=raw, fault=fault, tries=1, first_failed_at=now, failed_at=now)
+    letters = [
+        NewLetter(first_row=0, rows=1, payload=raw, fault=fault, tries=1, first_failed_at=now, failed_at=now)
+        for raw, fault in raws
+    ]
     values = {
         "tenant_id": tenant_id,
         "batch_id": None,
@@ -79,7 +89,7 @@ async def set_aside_raw(
         "received_at": received_at,
         "via": via,
     }
-    return (await _insert(conn, values, [letter]))[0]
+    return await _insert(conn, values, letters)
 
 
 async def _insert(conn: Connection, values: Mapping[str, object], letters: Sequence[NewLetter]) -> list[int]:

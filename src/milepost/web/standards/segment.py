@@ -15,7 +15,7 @@ import msgspec
 
 from milepost.access.keys import Principal
 from milepost.errors import FieldError, InvalidInput
-from milepost.intake.dead_letters import set_aside_raw
+from milepost.intake.dead_letters import set_aside_raws
 from milepost.intake.fault import Fault
 from milepost.mapping.standards import STANDARDS
 from milepost.web.bodies import decode_object
@@ -70,22 +70,19 @@ class Segment(Door):
         )
 
     async def keep(self, principal: Principal, rows: Rows, taken: Taken, now: datetime) -> None:
+        raws = [(raw_of(rows[one.index]), _fault(one)) for one in _first_of_each(taken.refused)]
         async with self.services.db.transaction("write", tenant_id=principal.tenant_id) as conn:
-            for one in _first_of_each(taken.refused):
-                fault = Fault(
-                    error_class="mapping",
-                    error=f"{one.pointer or 'the message'}: {one.detail}",
-                    facts={"errors": [{"pointer": one.pointer, "detail": one.detail}]},
-                )
-                await set_aside_raw(
-                    conn,
-                    principal.tenant_id,
-                    raw_of(rows[one.index]),
-                    fault,
-                    via=self.standard.name,
-                    model=taken.model_version,
-                    received_at=now,
-                )
+            await set_aside_raws(
+                conn, principal.tenant_id, raws, via=self.standard.name, model=taken.model_version, received_at=now
+            )
+
+
+def _fault(one: Refused) -> Fault:
+    return Fault(
+        error_class="mapping",
+        error=f"{one.pointer or 'the message'}: {one.detail}",
+        facts={"errors": [{"pointer": one.pointer, "detail": one.detail}]},
+    )
 
 
 def _decoded(body: bytes) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import msgspec
 
 from milepost.errors import TooLarge
 from milepost.intake.accept import Accepted, Acceptor
+from milepost.intake.fault import storable
 from milepost.intake.mapped import Mapped, Unmapped
 from milepost.limits import ACTIVITIES_PER_REQUEST_MAX
 from milepost.mapping.paths import Unfit
@@ -63,7 +64,7 @@ def take(mapped: Mapped, acceptor: Acceptor, tenant_id: int, rows: Sequence[Any]
     dropped = 0
     for index, row in enumerate(rows):
         if isinstance(row, Refused):
-            refused.append(Refused(index, row.pointer, row.detail))
+            refused.append(_refused(index, row.pointer, row.detail))
             continue
         try:
             made = mapped.make(row)
@@ -75,17 +76,17 @@ def take(mapped: Mapped, acceptor: Acceptor, tenant_id: int, rows: Sequence[Any]
             if mapped.unmapped == "drop":
                 dropped += 1
             else:
-                refused.append(Refused(index, unmapped.pointer, unmapped.rule))
+                refused.append(_refused(index, unmapped.pointer, unmapped.rule))
             continue
         except Unfit as unfit:
             shown = "" if unfit.value is None else f": {ascii(unfit.value)[:VALUE_CHARACTERS_MAX]}"
-            refused.append(Refused(index, unfit.pointer, f"{unfit.rule}{shown}"))
+            refused.append(_refused(index, unfit.pointer, f"{unfit.rule}{shown}"))
             continue
         except UnicodeEncodeError:
-            refused.append(Refused(index, "", "contains half of a surrogate pair, which cannot be stored"))
+            refused.append(_refused(index, "", "contains half of a surrogate pair, which cannot be stored"))
             continue
         except RecursionError:
-            refused.append(Refused(index, "", "nested too deeply"))
+            refused.append(_refused(index, "", "nested too deeply"))
             continue
         if made.activity is not None:
             activities.append(encoded)
@@ -93,7 +94,7 @@ def take(mapped: Mapped, acceptor: Acceptor, tenant_id: int, rows: Sequence[Any]
     accepted = None
     if activities:
         accepted = acceptor.accept(tenant_id, b'{"activities":[' + b",".join(activities) + b"]}", now)
-        refused += [Refused(origins[one.index], one.pointer, one.detail) for one in accepted.rejected]
+        refused += [_refused(origins[one.index], one.pointer, one.detail) for one in accepted.rejected]
         refused.sort(key=lambda one: one.index)
     return Taken(
         messages=len(rows),
@@ -103,6 +104,11 @@ def take(mapped: Mapped, acceptor: Acceptor, tenant_id: int, rows: Sequence[Any]
         dropped=dropped,
         model_version=acceptor.version,
     )
+
+
+def _refused(index: int, pointer: str, detail: str) -> Refused:
+    """What is quoted may be no text that can be sent."""
+    return Refused(index, storable(pointer), storable(detail))
 
 
 def raw_of(row: Any) -> bytes:
