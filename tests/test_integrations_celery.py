@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from celery import Celery
+from celery import Celery, signals
 from celery.contrib.testing.worker import start_worker
 
 from integration_site import Recorder, Site
@@ -28,6 +28,7 @@ DONE_S = 60
 def shop(client: Any, **options: Any) -> Iterator[tuple[Celery, MilepostCelery]]:
     """An app in memory, whose worker is a thread of this process."""
     app = Celery("shop", broker="memory://", backend="cache+memory://")
+    signals.setup_logging.connect(leave_logging_alone)
     tasks = MilepostCelery(client, **options)
     tasks.connect()
     tasks.connect()
@@ -35,6 +36,11 @@ def shop(client: Any, **options: Any) -> Iterator[tuple[Celery, MilepostCelery]]
         yield app, tasks
     finally:
         tasks.disconnect()
+        signals.setup_logging.disconnect(leave_logging_alone)
+
+
+def leave_logging_alone(**_: Any) -> None:
+    """A worker would set the root logger's level, for all tests that come after."""
 
 
 def told(recorder: Recorder) -> list[tuple[str, Any, str | None]]:
@@ -53,7 +59,7 @@ def test_in_the_same_process(recorder: Recorder) -> None:
         with context(actor="ann", data={"request_id": "r-1"}):
             ship.apply()
         milepost.log("after")
-    assert told(recorder)[:3] == [("task", "ship", "started"), ("order", None, None), ("task", "ship", "succeeded")]
+    assert told(recorder)[:3] == [("task", "ship", "started"), ("order", "ship", None), ("task", "ship", "succeeded")]
     assert [one["actor"] for one in recorder.seen] == ["ann", "ann", "ann", "system"]
     assert [one.get("data", {}).get("request_id") for one in recorder.seen] == ["r-1", "r-1", "r-1", None]
     assert recorder.seen[2]["measures"]["duration_ms"] >= 0

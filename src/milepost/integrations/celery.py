@@ -14,18 +14,17 @@ client's spool. Nothing here raises into a task.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from contextvars import Token
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any, Literal, get_args
 
 from celery import signals
 
 from milepost.integrations._text import text
-from milepost.integrations.context import Client, Context, InContext, enter, leave
+from milepost.integrations.context import Client, Context, InContext, current, enter, leave
 
 __all__ = ["Event", "MilepostCelery"]
 
@@ -41,7 +40,7 @@ class _Run:
     """A task that runs in this process."""
 
     began: float
-    token: Token[Context] | None
+    token: Token[Context]
 
 
 class MilepostCelery:
@@ -94,9 +93,7 @@ class MilepostCelery:
 
     def _before_publish(self, headers: dict[str, Any] | None = None, **_: Any) -> None:
         if headers is not None:
-            actor, data = self._client.seen()
-            # Plain JSON: a broker's own format must not fail on what somebody put into the context.
-            headers[HEADER] = {"actor": actor, "data": json.loads(json.dumps(data, default=str))}
+            headers[HEADER] = self._client.portable()
 
     def _published(self, sender: str, headers: Mapping[str, Any], routing_key: str = "", **_: Any) -> None:
         self._log("published", str(headers.get("id")), sender, queue=routing_key, retries=headers.get("retries"))
@@ -104,13 +101,13 @@ class MilepostCelery:
     # ── Where it runs ──
 
     def _started(self, task_id: str, task: Any, **_: Any) -> None:
-        token = None
         sent = (task.request.headers or {}).get(HEADER)
         if isinstance(sent, Mapping):
-            token = enter(
-                Context(actor=sent.get("actor"), data={**(sent.get("data") or {}), "task": task.name, "task_id": task_id})
-            )
-        self._runs[task_id] = _Run(began=perf_counter(), token=token)
+            around = Context(actor=sent.get("actor"), fields=sent.get("fields") or {}, data=sent.get("data") or {})
+        else:
+            around = current() if task.request.is_eager else Context()
+        inner = replace(around, fields={**around.fields, "task": task.name, "task_id": task_id})
+        self._runs[task_id] = _Run(began=perf_counter(), token=enter(inner))
         self._log("started", task_id, task.name, retries=task.request.retries)
 
     def _succeeded(self, sender: Any, **_: Any) -> None:
@@ -126,7 +123,7 @@ class MilepostCelery:
 
     def _ended(self, task_id: str, **_: Any) -> None:
         run = self._runs.pop(task_id, None)
-        if run is not None and run.token is not None:
+        if run is not None:
             leave(run.token)
 
     def _process_ends(self, **_: Any) -> None:

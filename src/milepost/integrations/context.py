@@ -17,6 +17,7 @@ Logging never raises: where the context cannot be read (an `actor` function that
 from __future__ import annotations
 
 import difflib
+import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -184,15 +185,27 @@ class InContext:
     def seen(self) -> tuple[str | None, dict[str, Any]]:
         """Who acts, and what would be attached now. Never raises."""
         now = current()
-        try:
-            who = now.who()
-        except Exception:
-            _log.warning("the actor of this context cannot be told", exc_info=True)
-            who = None
+        fields = {self.names[name]: value for name, value in self._known(now).items()}
+        return _who(now), {**fields, **now.data}
+
+    def portable(self) -> dict[str, Any]:
+        """The context now, as JSON that another process makes a `Context` of: without what is turned off. Never raises."""
+        now = current()
+        plain: dict[str, Any] = json.loads(json.dumps({"fields": self._known(now), "data": dict(now.data)}, default=str))
+        return {"actor": _who(now), **plain}
+
+    def _known(self, now: Context) -> dict[str, Any]:
         try:
             known = now.known()
         except Exception:
             _log.warning("this context cannot be read", exc_info=True)
             known = dict(now.fields)
-        fields = {self.names[name]: value for name, value in known.items() if name in self.names and value is not None}
-        return who, {**fields, **now.data}
+        return {name: value for name, value in known.items() if name in self.names and value is not None}
+
+
+def _who(now: Context) -> str | None:
+    try:
+        return now.who()
+    except Exception:
+        _log.warning("the actor of this context cannot be told", exc_info=True)
+        return None

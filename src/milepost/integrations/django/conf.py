@@ -23,6 +23,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from os import environ
+from threading import RLock
 from typing import Any
 
 from django.conf import settings as django_settings
@@ -38,6 +39,9 @@ from milepost.integrations.django.sinks import Sink, after_commit
 from milepost.integrations.request_activity import RequestActivity
 
 __all__ = ["DjangoSettings", "Nowhere", "client", "log", "place", "sends", "settings"]
+
+
+_one_at_a_time = RLock()  # two threads' first requests must not make two clients
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,9 +98,14 @@ def settings() -> DjangoSettings:
     return DjangoSettings(**made)
 
 
-@cache
 def client() -> InContext:
-    """This process's client. Raises ImproperlyConfigured."""
+    """This process's client, made at its first use. Raises ImproperlyConfigured."""
+    with _one_at_a_time:
+        return _client()
+
+
+@cache
+def _client() -> InContext:
     told = settings()
     try:
         return InContext(_make(told), attach=told.attach, actor=told.system_actor)
@@ -133,7 +142,7 @@ def _forget(*, setting: str, **_: Any) -> None:
     """A test has overridden the settings."""
     if setting == "MILEPOST":
         settings.cache_clear()
-        client.cache_clear()
+        _client.cache_clear()
 
 
 setting_changed.connect(_forget, dispatch_uid="milepost")

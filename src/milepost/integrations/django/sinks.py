@@ -2,7 +2,7 @@
 
 `after_commit` hands them to the client when the transaction commits; a rolled back one, also a savepoint, leaves none. Between the commit
 and the client's first write to disk a crash loses them: where an activity must exist exactly if its row does, and the row is in milepost's own
-PostgreSQL, a sink that enqueues within the transaction is the answer (docs/integrations.md has it).
+PostgreSQL, a sink of one's own can enqueue it on the connection of the transaction.
 """
 
 from __future__ import annotations
