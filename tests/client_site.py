@@ -122,8 +122,12 @@ class ClientSite:
 
     def wait_for(self, expected: set[tuple[str, str]]) -> Counter[tuple[str, str]]:
         """Until all of them are loaded. → all that is."""
-        until(lambda: expected <= self.loaded().keys(), "all activities are loaded")
-        return self.loaded()
+        deadline = monotonic() + DEADLINE_S
+        while not expected <= (loaded := self.loaded()).keys():
+            missing = sorted(expected - loaded.keys())
+            assert monotonic() < deadline, f"{len(missing)} of {len(expected)} are not there, such as {missing[:5]}"
+            sleep(0.02)
+        return loaded
 
 
 class Traffic(Thread):

@@ -70,10 +70,10 @@ def test_the_server_is_killed_under_load(site: ClientSite, checked: Check) -> No
             thread.start()
         for _ in range(4):
             reached = client.counters().sent + 200
-            until(lambda reached=reached: client.counters().sent >= reached, "it goes on")  # type: ignore[misc]
+            until(lambda reached=reached: client.counters().sent >= reached, "it goes on")
             site.kill()
             retried = client.counters().retried
-            until(lambda retried=retried: client.counters().retried > retried, "the client noticed")  # type: ignore[misc]
+            until(lambda retried=retried: client.counters().retried > retried, "the client noticed")
             site.start()
         expected = set().union(*(thread.finish() for thread in threads))
         assert client.flush(60)
@@ -98,7 +98,7 @@ def test_the_network_is_cut_mid_request(site: ClientSite, checked: Check) -> Non
             assert proxy.wait_for_cuts(cuts + 1)
             proxy.cut_after, proxy.answers_lost = None, False
             sent = client.counters().sent
-            until(lambda sent=sent: client.counters().sent > sent, "it goes on")  # type: ignore[misc]
+            until(lambda sent=sent: client.counters().sent > sent, "it goes on")
         expected = traffic.finish()
         assert client.flush(60)
     checked("network cut mid-request, 10 times", expected, site.wait_for(expected), traffic.longest_s)
@@ -255,7 +255,7 @@ def test_gunicorn_with_a_preloaded_app(site: ClientSite, checked: Check) -> None
         process.send_signal(signal.SIGTERM)
         process.wait(60)
         drain.join()
-    expected = {("master", "0")} | {tuple(one.split()) for one in seen}  # type: ignore[misc]
+    expected = {("master", "0"), *((one.split()[0], one.split()[1]) for one in seen)}
     assert len({one.split()[0] for one in seen}) > 1, "one worker did it all"
     checked("gunicorn --preload", expected, site.wait_for(expected), 0)
 

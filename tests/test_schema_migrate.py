@@ -52,6 +52,9 @@ UNION ALL
 SELECT 'grant', 'milepost', concat_ws(' ', x.grantee::regrole, x.privilege_type)
 FROM pg_namespace n CROSS JOIN aclexplode(n.nspacl) x WHERE n.nspname = 'milepost'
 UNION ALL
+SELECT 'grant', p.proname::text, concat_ws(' ', x.grantee::regrole, x.privilege_type)
+FROM pg_proc p CROSS JOIN aclexplode(p.proacl) x WHERE p.pronamespace = to_regnamespace('milepost')
+UNION ALL
 SELECT 'sequence', sequencename::text, concat_ws(' ', data_type, start_value, increment_by, cache_size, cycle)
 FROM pg_sequences WHERE schemaname = 'milepost'
 UNION ALL

@@ -7,6 +7,7 @@ Format"; integers are big-endian, timestamps microseconds since 2000-01-01, json
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ _array = struct.Struct(">iiIii").pack
 pack_head = struct.Struct(">hi16s").pack  # number of columns, id
 pack_times = struct.Struct(">iqiq").pack  # occurred_at, received_at
 TEXT_OID = 25
+PLAIN_BYTES_MAX = 256 * 1024 * 1024
+COLUMNS = re.compile(r"[a-z_][a-z0-9_]*(, [a-z_][a-z0-9_]*)*", re.ASCII)
 
 
 def int8(value: int) -> bytes:
@@ -101,6 +104,14 @@ def seal_payload(header: Header, rows: bytes) -> bytes:
 
 
 def open_payload(payload: bytes) -> Payload:
-    plain = zstd.decompress(payload)
+    """Raises `ValueError` for what is no payload. An app may have written it (`milepost.intake.within`): its column list becomes SQL, so
+    it must be names and nothing else, and it may not be more than any request can become."""
+    unpacker = zstd.ZstdDecompressor()
+    plain = unpacker.decompress(payload, PLAIN_BYTES_MAX)
+    if not unpacker.eof:
+        raise ValueError(f"the payload is not whole, or holds more than {PLAIN_BYTES_MAX} bytes")
     end = plain.index(b"\n")
-    return Payload(header=_header_decoder.decode(plain[:end]), rows=memoryview(plain)[end + 1 :])
+    header = _header_decoder.decode(plain[:end])
+    if not COLUMNS.fullmatch(header.columns):
+        raise ValueError(f"the payload's columns are no names: {header.columns[:100]!r}")
+    return Payload(header=header, rows=memoryview(plain)[end + 1 :])

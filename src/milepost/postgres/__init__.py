@@ -14,7 +14,7 @@ from psycopg.rows import class_row, dict_row, scalar_row, tuple_row
 from psycopg.types.json import Jsonb
 
 from milepost.postgres._binaries import find_bin, major_version
-from milepost.postgres._database import SERVICE_ROLE, Connection, Database, QueryClass
+from milepost.postgres._database import SERVICE_ROLE, AnyConnection, Connection, Database, QueryClass, SyncConnection
 from milepost.postgres._embedded import EmbeddedServer
 from milepost.postgres._errors import is_closed, is_transient, translate, translated
 from milepost.postgres._json import JsonText
@@ -25,6 +25,7 @@ from milepost.postgres._retry import backoff_s, retrying
 
 __all__ = [
     "SERVICE_ROLE",
+    "AnyConnection",
     "AsyncCopy",
     "AsyncCursor",
     "Connection",
@@ -37,6 +38,7 @@ __all__ = [
     "Queries",
     "QueryClass",
     "QueryFileError",
+    "SyncConnection",
     "advisory_lock",
     "backoff_s",
     "class_row",

@@ -32,9 +32,12 @@ from milepost.postgres._json import adapters
 from milepost.settings import Settings
 from milepost.telemetry import observe
 
-__all__ = ["SERVICE_ROLE", "Connection", "Database", "QueryClass"]
+__all__ = ["SERVICE_ROLE", "AnyConnection", "Connection", "Database", "QueryClass", "SyncConnection"]
 
 Connection: TypeAlias = psycopg.AsyncConnection[tuple[Any, ...]]
+# An app's own, with whatever row factory it has.
+AnyConnection: TypeAlias = psycopg.AsyncConnection[Any]
+SyncConnection: TypeAlias = psycopg.Connection[Any]
 QueryClass = Literal["write", "point", "analytics"]
 Pool: TypeAlias = AsyncConnectionPool[Connection]
 

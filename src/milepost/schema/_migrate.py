@@ -42,7 +42,7 @@ __all__ = [
     "status",
 ]
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 OLDEST_SERVER = 15
 LOCK = "milepost.migrate"
