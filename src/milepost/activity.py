@@ -22,6 +22,8 @@ __all__ = [
     "activity_id",
     "audience_of",
     "id_from",
+    "id_high",
+    "id_low",
     "key_hash",
     "microseconds",
     "occurred_at_of",
@@ -37,7 +39,7 @@ LARGEST_ID = UUID(int=(1 << 128) - 1)
 AUDIENCES = ("public", "group", "private")
 audience_of = {name: number for number, name in enumerate(AUDIENCES)}
 
-_FIXED = (8 << 76) | (2 << 62)  # version 8 and the RFC's variant
+_VERSION, _VARIANT = 8 << 12, 2 << 62  # of RFC 9562, in the id's upper and lower half
 
 
 def microseconds(moment: datetime) -> int:
@@ -48,8 +50,18 @@ def microseconds(moment: datetime) -> int:
 
 def activity_id(occurred_at_us: int, hash62: int) -> int:
     """The id as a 128-bit integer: `UUID(int=…)` or `.to_bytes(16, "big")` makes it what is wanted."""
+    return id_high(occurred_at_us) << 64 | id_low(hash62)
+
+
+def id_high(occurred_at_us: int) -> int:
+    """The id's upper 64 bits: all of its time."""
     milliseconds, rest = divmod(occurred_at_us, 1000)
-    return (milliseconds << 80) | (rest << 66) | _FIXED | hash62
+    return milliseconds << 16 | _VERSION | rest << 2
+
+
+def id_low(hashed: int) -> int:
+    """The id's lower 64 bits: 62 bits of hash (further ones are left out)."""
+    return _VARIANT | hashed & HASH_MASK
 
 
 def id_from(moment: datetime) -> UUID:

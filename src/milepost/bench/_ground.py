@@ -23,7 +23,7 @@ from milepost.schema.models import apply_model
 from milepost.settings import Settings
 from milepost.storage.partitions import ensure_partitions
 
-__all__ = ["MODEL", "Ground", "cpu_seconds", "ground"]
+__all__ = ["MODEL", "Ground", "columns_of_activity", "cpu_seconds", "ground"]
 
 _queries = load_queries(__package__, "ground.sql")
 _log = structlog.get_logger(__name__)
@@ -77,7 +77,8 @@ async def ground(
 ) -> AsyncIterator[Ground]:
     """`rows` activities for each tenant, of the last `days` days, by Zipf-distributed actors in groups, all folded.
 
-    bare: so many further tenants have the same history, but nothing folded: what COPY is measured on.
+    bare: so many further tenants have the same rows with the same numbers of actors and groups, but nothing folded: what COPY is
+    measured on. (With numbers of their own, new rows would go to a part of each index that no history has spread over.)
     """
     with EmbeddedServer.start(folder / "data", bin_dir=settings.pg_bin) as server:
         url = server.ensure_database("bench")
@@ -92,20 +93,22 @@ async def ground(
                 made.tenants.append(tenant.tenant_id)
                 made.keys.append(await create_key(owner, tenant.tenant_id, ["read", "write", "admin"], "bench"))
                 _log.info("making a history", tenant=tenant.name, rows=rows, days=days)
-                await _history(made, tenant.tenant_id, rows, actors, groups, days, fold=number < tenants)
+                if number < tenants:
+                    await _history(made, tenant.tenant_id, rows, actors, groups, days)
+                else:
+                    values = {"tenant_id": tenant.tenant_id, "source": made.tenants[number - tenants]}
+                    await owner.execute(_queries.same_activities.format(columns=await columns_of_activity(owner)), values)
             await owner.execute(_queries.settle)
             await owner.execute(_queries.checkpoint)
             yield made
 
 
-async def _history(made: Ground, tenant_id: int, rows: int, actors: int, groups: int, days: int, *, fold: bool) -> None:
+async def _history(made: Ground, tenant_id: int, rows: int, actors: int, groups: int, days: int) -> None:
     now = datetime.now(UTC)
     await ensure_partitions(made.owner, id_from(now - timedelta(days=days + 1)), id_from(now + timedelta(days=2)), now)
     values = {"tenant_id": tenant_id, "rows": rows, "actors": actors, "groups": groups, "days": days}
     for query in (_queries.actors, _queries.groups, _queries.reach, _queries.activities):
         await made.owner.execute(query, values)
-    if not fold:
-        return
     await made.owner.execute(_queries.fill, values)
     # The numbers come from the same refill that a changed model takes.
     queue = Queue(made.db, made.settings)
@@ -115,6 +118,13 @@ async def _history(made: Ground, tenant_id: int, rows: int, actors: int, groups:
     while await lane.fill():
         pass
     await lane.close()
+
+
+async def columns_of_activity(owner: Connection) -> str:
+    """Every column of an activity but the tenant, in their order."""
+    row = await (await owner.execute(_queries.columns_of_activity)).fetchone()
+    assert row is not None
+    return str(row[0])
 
 
 def cpu_seconds(pid: int) -> float:

@@ -37,6 +37,16 @@ FROM (
 (SELECT min(actor_id) AS low FROM milepost.actor WHERE tenant_id = %(tenant_id)s) a,
 (SELECT min(group_id) AS low FROM milepost.groups WHERE tenant_id = %(tenant_id)s AND kind = 'team') g
 
+-- name: columns_of_activity
+-- Whatever the model made them.
+SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute
+WHERE attrelid = 'milepost.activity'::regclass AND attnum > 1 AND NOT attisdropped
+
+-- name: same_activities
+-- The same history for another tenant.
+INSERT INTO milepost.activity (tenant_id, {columns})
+SELECT %(tenant_id)s, {columns} FROM milepost.activity WHERE tenant_id = %(source)s ORDER BY id
+
 -- name: fill
 -- Nothing of this history is in the numbers yet.
 INSERT INTO milepost.filling (tenant_id, name, filled_to)

@@ -23,7 +23,7 @@ from typing import Any
 
 import msgspec
 
-from milepost.bench._ground import Ground, cpu_seconds, ground, say
+from milepost.bench._ground import Ground, columns_of_activity, cpu_seconds, ground, say
 from milepost.bench._http import Outcome, request_bytes, send
 from milepost.bench._report import Figure, Report, percentile
 from milepost.errors import MilepostError
@@ -203,13 +203,7 @@ async def _until_loaded(db: Database) -> None:
 
 async def _copy(made: Ground, lanes: int, since: datetime) -> float:
     """The rows of the round once more, bare. → rows a second."""
-    row = await (
-        await made.owner.execute(
-            b"SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute"
-            b" WHERE attrelid = 'milepost.activity'::regclass AND attnum > 1 AND NOT attisdropped"
-        )
-    ).fetchone()
-    columns = row[0] if row else ""
+    columns = await columns_of_activity(made.owner)
     share, size = ROWS_ROUND // lanes, made.settings.batch_rows_max
     loads: list[list[bytes]] = []
     for number in range(lanes):

@@ -26,8 +26,8 @@ _int8 = struct.Struct(">iq").pack
 _int2 = struct.Struct(">ih").pack
 _length = struct.Struct(">i").pack
 _array = struct.Struct(">iiIii").pack
-pack_head = struct.Struct(">hi16s").pack  # number of columns, id
-pack_times = struct.Struct(">iqiq").pack  # occurred_at, received_at
+pack_head = struct.Struct(">hiQQiiqiq").pack  # number of columns; id; no key_hash; occurred_at; received_at
+_head_with_key = struct.Struct(">hiQQi16siqiq").pack
 TEXT_OID = 25
 PLAIN_BYTES_MAX = 256 * 1024 * 1024
 COLUMNS = re.compile(r"[a-z_][a-z0-9_]*(, [a-z_][a-z0-9_]*)*", re.ASCII)
@@ -43,6 +43,11 @@ def int2(value: int) -> bytes:
 
 def timestamp(since_year_one_us: int) -> bytes:
     return _int8(8, since_year_one_us - POSTGRES_EPOCH_US)
+
+
+def head_with_key(columns: int, high: int, low: int, key_hash: bytes, occurred_at: int, received_at: int) -> bytes:
+    """A row's beginning where the ledger must be asked; times in microseconds since 2000."""
+    return _head_with_key(columns, 16, high, low, 16, key_hash, 8, occurred_at, 8, received_at)
 
 
 def boolean(value: bool) -> bytes:

@@ -21,11 +21,11 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from milepost import limits
-from milepost.activity import HASH_MASK, YEAR_ONE, activity_id, audience_of, key_hash, microseconds, random_hash
+from milepost.activity import YEAR_ONE, audience_of, id_high, id_low, key_hash, microseconds, random_hash
 from milepost.errors import FieldError, InvalidInput, TooLarge
 from milepost.intake import _rows
 from milepost.intake._storable import check_storable, escape, may_be_unstorable, refuse
-from milepost.model import Field, Measure, Model, Verb
+from milepost.model import Field, Model, Verb
 from milepost.schema.compile import STAGE_COLUMNS, column_types
 
 __all__ = ["Accepted", "Acceptor", "Rejected"]
@@ -33,6 +33,8 @@ __all__ = ["Accepted", "Acceptor", "Rejected"]
 _EARLIEST_US = microseconds(limits.AGE_MIN)
 _FUTURE_US = int(limits.FUTURE_MAX.total_seconds()) * 1_000_000
 _AUDIENCES = {name: _rows.int2(number) for name, number in audience_of.items()}
+
+KINDS_KEPT_MAX = 1000  # encoded kinds of objects, a verb
 
 _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.ID_CHARACTERS_MAX)]
 _Label = Annotated[str, msgspec.Meta(max_length=limits.LABEL_CHARACTERS_MAX)]
@@ -160,8 +162,8 @@ class Acceptor:
         are joined once.
         """
         texts, verbs, null, count = self._texts, self._verbs, _rows.NULL, self._column_count
-        pack_head, pack_time = _rows.pack_head, _rows.int8
-        received = _rows.timestamp(microseconds(received_at))
+        pack_head, int_from = _rows.pack_head, int.from_bytes
+        received = microseconds(received_at) - _rows.POSTGRES_EPOCH_US
         now_us = microseconds(now)
         earliest, latest = _EARLIEST_US, now_us + _FUTURE_US
         parts: list[bytes] = []
@@ -170,8 +172,9 @@ class Acceptor:
         for index, item in enumerate(items):
             if item is None:
                 continue
-            verb = verbs[type(item)]
+            verb, target = verbs[type(item)], item.object
             try:
+                middle = verb.middle(item.visibility, target)
                 tail = verb.tail(item)
             except InvalidInput as error:
                 rejected.extend(Rejected(index, field.pointer, field.detail) for field in error.errors)
@@ -188,38 +191,37 @@ class Acceptor:
                 if us < earliest:
                     rejected.append(Rejected(index, "/occurred_at", "before the year 2"))
                     continue
-            hashed = null
+            digest = None
             if hash62 is not None:
-                identity = activity_id(us, hash62)
+                low = id_low(hash62)
             elif key is None:
-                identity = activity_id(us, random_hash())
+                low = id_low(random_hash())
             else:
                 digest = key_hash(tenant_id, source, key)
-                identity = activity_id(us, int.from_bytes(digest[:8], "big") & HASH_MASK)
-                if moment is None:
-                    any_ledger, hashed = True, _rows.octets(digest)
-            first, more, target = item.group, null, item.object
+                low = id_low(int_from(digest[:8], "big"))
+            high = id_high(us)
+            if digest is not None and moment is None:
+                any_ledger = True
+                head = _rows.head_with_key(count, high, low, digest, us - _rows.POSTGRES_EPOCH_US, received)
+            else:
+                head = pack_head(count, 16, high, low, -1, 8, us - _rows.POSTGRES_EPOCH_US, 8, received)
+            first = item.group
             if item.groups:
                 first, *others = dict.fromkeys([first, *item.groups] if first else item.groups)
-                more = _rows.text_array(others) if others else null
+                if others:
+                    middle = _rows.text_array(others) + middle[len(null) :]
             parts += (
-                pack_head(count, 16, identity.to_bytes(16, "big")),
-                hashed,
-                pack_time(us - _rows.POSTGRES_EPOCH_US),
-                received,
+                head,
                 texts[item.actor],
                 texts[first] if first else null,
-                more,
-                _AUDIENCES[item.visibility],
-                verb.name,
-                texts[target.kind] if target else null,
+                middle,
                 _rows.text(target.id) if target else null,
                 texts[source],
                 texts[item.status or ""],
                 null if key is None else _rows.text(key),
                 tail,
             )
-            ids.append(identity)
+            ids.append(high << 64 | low)
         return _Batch(rows=b"".join(parts), ids=ids, ledger=any_ledger)
 
     def _each(self, body: bytes, ndjson: bool, rejected: list[Rejected]) -> list[Any]:
@@ -326,23 +328,36 @@ class _VerbRows:
     """A verb's part of a stage row: `data`, `content`, and the model's columns."""
 
     def __init__(self, verb: Verb, model: Model, columns: tuple[str, ...]) -> None:
-        self.name = _rows.octets(verb.name.encode())
         self.object = verb.object
+        self._name = _rows.octets(verb.name.encode())
+        self._middles: dict[tuple[str, str | None], bytes] = {}
         measures = {f"m_{name}": measure for name, measure in verb.measures.items()}
         fields = {f"d_{name}": declared for name, declared in verb.data.items()}
         # One step a column, in their order; columns of other verbs are NULL, and neighbours among them one step.
-        self.steps: list[bytes | Measure | Field] = []
+        self._steps: list[bytes | Field | tuple[str, int]] = []
         for column in columns:
-            step = measures.get(column) or fields.get(column) or _rows.NULL
-            if isinstance(step, bytes) and self.steps and isinstance(self.steps[-1], bytes):
-                self.steps[-1] += step
+            measure = measures.get(column)
+            step = (measure.name, 10**measure.scale) if measure else fields.get(column) or _rows.NULL
+            if isinstance(step, bytes) and self._steps and isinstance(self._steps[-1], bytes):
+                self._steps[-1] += step
             else:
-                self.steps.append(step)
+                self._steps.append(step)
         self.decoder = msgspec.json.Decoder(_data_struct(verb, set(model.indexed_fields()))) if verb.data else None
 
+    def middle(self, visibility: str, target: Object | None) -> bytes:
+        """From `more_group_names` (NULL here) to `object_kind`: few combinations, each encoded once."""
+        kind = None if target is None else target.kind
+        found = self._middles.get((visibility, kind))
+        if found is None:
+            if kind is not None and self.object is not None and kind != self.object:
+                refuse("/object/kind", f"this verb is done to a {self.object}, not to a {kind}")
+            if len(self._middles) >= KINDS_KEPT_MAX:
+                self._middles.clear()
+            found = _rows.NULL + _AUDIENCES[visibility] + self._name + (_rows.NULL if kind is None else _rows.text(kind))
+            self._middles[visibility, kind] = found
+        return found
+
     def tail(self, item: Any) -> bytes:
-        if self.object is not None and item.object is not None and item.object.kind != self.object:
-            refuse("/object/kind", f"this verb is done to a {self.object}, not to a {item.object.kind}")
         data, content = bytes(item.data), bytes(item.content)
         declared = None
         if data == b"null":
@@ -354,21 +369,23 @@ class _VerbRows:
             declared = self._declared(item.data)
         parts.append(_rows.NULL if content == b"null" else _rows.jsonb(content))
         measures = item.measures
-        for step in self.steps:
-            if isinstance(step, bytes):
-                parts.append(step)
-            elif isinstance(step, Field):
-                parts.append(_field_value(step, None if declared is None else getattr(declared, step.name)))
-            else:
-                value = None if measures is None else getattr(measures, step.name)
+        for step in self._steps:
+            if type(step) is tuple:
+                name, units = step
+                value = None if measures is None else getattr(measures, name)
                 if value is None:
                     parts.append(_rows.NULL)
-                elif step.scale:
-                    parts.append(_rows.int8(round(value * 10**step.scale)))
+                elif units != 1:
+                    parts.append(_rows.int8(round(value * units)))
                 elif value.is_integer():
                     parts.append(_rows.int8(int(value)))
                 else:
-                    refuse(f"/measures/{step.name}", f"expected an integer, got {value}")
+                    refuse(f"/measures/{name}", f"expected an integer, got {value}")
+            elif type(step) is bytes:
+                parts.append(step)
+            else:
+                assert isinstance(step, Field)
+                parts.append(_field_value(step, None if declared is None else getattr(declared, step.name)))
         return b"".join(parts)
 
     def _declared(self, raw: msgspec.Raw) -> Any | None:

@@ -75,7 +75,8 @@ class CompiledActivity:
     ddl: tuple[str, ...]  # on the activity table; may run again
     temp_ddl: tuple[str, ...]
     copy: str  # COPY of the stage; `{columns}` is what the batch carries
-    insert: str  # stage → activity and delta; one row: how many
+    insert: str  # stage → activity and delta, whatever is there already
+    insert_new: str  # the same for a stage of which nothing is there: fails where something is
     correct: str  # stage and `moved` → activity and delta: rows that replace others
     take_back: str  # activities with the ids `old_ids` → delta, sign -1
     # Activities from `low` on that a change of history moves → delta, sign -1. None: no rollup depends on it.
@@ -150,18 +151,24 @@ def compile_activity(model: Model, columns: dict[str, ActivityColumn]) -> Compil
     )
     # The names were looked up once each, not once an activity (see intern_actors in milepost.intake).
     entities = "JOIN stage_actor a ON a.name = s.actor\n    LEFT JOIN stage_group g ON g.name = s.group_name"
-    insert = f"""WITH fresh AS (
+    alive = (
+        "((SELECT NOT EXISTS (SELECT FROM milepost.tombstone WHERE tenant_id = %(tenant_id)s))"
+        " OR NOT EXISTS (SELECT FROM milepost.tombstone o WHERE o.tenant_id = %(tenant_id)s AND o.id = s.id OFFSET 0))"
+    )
+
+    def insert(stage: str, condition: str) -> str:
+        return f"""WITH fresh AS (
     INSERT INTO milepost.activity ({target})
     SELECT %(tenant_id)s, a.actor_id, g.group_id, {more}, {picked}
-    FROM (SELECT DISTINCT ON (id) * FROM stage ORDER BY id, n) s
+    FROM {stage} s
     {entities}
-    WHERE NOT EXISTS (SELECT FROM milepost.activity o WHERE o.tenant_id = %(tenant_id)s AND o.id = s.id OFFSET 0)
-      AND ((SELECT NOT EXISTS (SELECT FROM milepost.tombstone WHERE tenant_id = %(tenant_id)s))
-        OR NOT EXISTS (SELECT FROM milepost.tombstone o WHERE o.tenant_id = %(tenant_id)s AND o.id = s.id OFFSET 0))
+    WHERE {condition}
     ORDER BY s.id
     RETURNING {delta_names}
 )
 INSERT INTO delta (sign, {delta_names}) SELECT 1, {delta_names} FROM fresh"""
+
+    unknown = "NOT EXISTS (SELECT FROM milepost.activity o WHERE o.tenant_id = %(tenant_id)s AND o.id = s.id OFFSET 0)"
     correct = f"""WITH fresh AS (
     INSERT INTO milepost.activity ({target}, version, public_id)
     SELECT %(tenant_id)s, a.actor_id, g.group_id, {more}, {picked}, m.version, m.public_id
@@ -230,7 +237,8 @@ SELECT 1, {delta_names} FROM milepost.activity WHERE tenant_id = %(tenant_id)s A
             " ON COMMIT DELETE ROWS",
         ),
         copy="COPY stage ({columns}) FROM STDIN (FORMAT binary)",
-        insert=insert,
+        insert=insert("(SELECT DISTINCT ON (id) * FROM stage ORDER BY id, n)", f"{unknown} AND {alive}"),
+        insert_new=insert("stage", alive),
         correct=correct,
         take_back=take_back,
     )
