@@ -165,7 +165,7 @@ async def test_receipts_of_what_is_gone_and_of_what_failed(api: Api) -> None:
     finally:
         await owner.close()
     assert await api.get(f"/v1/receipts/{gone}") == {"receipt": gone, "state": "loaded"}
-    assert await api.get(f"/v1/receipts/{failed}") == {"receipt": failed, "state": "set aside"}
+    assert await api.get(f"/v1/receipts/{failed}") == {"receipt": failed, "state": "set aside", "set_aside": 5}
     for wrong in (receipts.sign(api.tenant_id + 1, 1), gone[:-2], "x", "ü", gone.swapcase()):
         assert (await api("GET", f"/v1/receipts/{wrong}")).status_code == 404
 
@@ -251,3 +251,20 @@ async def test_a_revoked_key(api: Api) -> None:
     assert answer.status_code == 401
     assert answer.json()["detail"] == "The key is missing, wrong or revoked."
     assert (await api("DELETE", "/v1/admin/keys/mp_1_nobody12", key="admin")).status_code == 404
+
+
+async def test_a_change_that_comes_first(api: Api) -> None:
+    """With `Prefer: respond-async` a change of an activity that is not there yet waits for it; without, it is 404."""
+    await api.send(run_of(key="late"))
+    activity = (await api.get("/v1/activities"))["items"][0]["id"]
+    _, keys = await tenant_on(api.served)
+    other = keys["all"]
+    # An id that nobody of the other tenant has: ids are of their tenant.
+    path = f"/v1/activities/{activity}"
+    assert (await api("PATCH", path, key=other, json={"status": "ok"})).status_code == 404
+    for method, more in (("PATCH", {"json": {"status": "ok"}}), ("DELETE", {})):
+        answer = await api(method, path, key=other, headers={"prefer": "respond-async"}, **more)
+        assert (answer.status_code, answer.json()) == (202, {"parked": True})
+        assert answer.headers["preference-applied"] == "respond-async"
+    done = await api("PATCH", path, json={"status": "ok"}, headers={"prefer": "respond-async"})
+    assert (done.status_code, done.json()["status"]) == (200, "ok")

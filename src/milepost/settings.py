@@ -180,6 +180,12 @@ class Settings:
         unit="months",
         check=at_least(1, 120),
     )
+    parked_hours: float = setting(
+        24.0,
+        "How long a correction waits for its activity, before it becomes a dead letter.",
+        unit="hours",
+        check=at_least(0.01),
+    )
     dead_letter_alert_rows: int = setting(
         10,
         "So many rows of one tenant set aside as dead letters within an hour open an alert.",

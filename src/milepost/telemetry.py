@@ -78,6 +78,7 @@ EVENTS: tuple[Event, ...] = (
         "Tables the queue rotates over. More while an old transaction keeps them from emptying.",
     ),
     counter("dead_letters", "rows", "Rows that could not be loaded and were set aside, by class of error.", "error_class"),
+    counter("parked_commands", "commands", "Corrections that waited for their activity, by what became of them.", "outcome"),
     level("dead_letters_waiting", "letters", "Dead letters that nobody has replayed or discarded, as last seen."),
     level("dead_letter_rows_waiting", "rows", "Rows that lie in them."),
     level("dead_letter_oldest_seconds", "seconds", "How long ago the oldest of them failed first; 0 if there are none."),

@@ -26,6 +26,7 @@ from milepost.intake import _rows
 from milepost.intake.accept import Acceptor
 from milepost.intake.commands_once import Once, kept_as_letter, merged
 from milepost.intake.derive import clear_dirty, derive, fold_groups, repair_groups
+from milepost.intake.parked import park
 from milepost.postgres import Connection, load_queries
 from milepost.schema.compile import CompiledModel
 from milepost.storage.activities import Presenter, by_ids
@@ -64,14 +65,17 @@ def decode_commands(payload: bytes) -> list[Command]:
 class Runner:
     """Runs commands of one tenant inside one transaction; `touched` says whether the journal has something to tell."""
 
-    def __init__(self, conn: Connection, tenant_id: int, compiled: CompiledModel, acceptor: Acceptor) -> None:
+    def __init__(
+        self, conn: Connection, tenant_id: int, compiled: CompiledModel, acceptor: Acceptor, *, after_load: bool = False
+    ) -> None:
+        """after_load: in the transaction of a load, whose rows the temp tables still hold."""
         self.conn = conn
         self.tenant_id = tenant_id
         self.tenant = {"tenant_id": tenant_id}
         self.compiled = compiled
         self.acceptor = acceptor
         self.presenter = Presenter(compiled.columns)
-        self._used = False
+        self._used = after_load
 
     async def run(self, commands: Sequence[Command], received_at: datetime) -> list[Answer]:
         """The answers, in order. Corrections and retractions of different activities are done together."""
@@ -155,7 +159,12 @@ class Runner:
         asked = [UUID(command["id"]) for _, command in commands]
         found = await by_ids(self.conn, self.tenant_id, asked, self.presenter, content=True)
         edits: list[_Edit] = []
+        missing = [command for (_, command), asked_id in zip(commands, asked, strict=True) if asked_id not in found]
+        parked = await park(self.conn, self.tenant_id, missing, model=self.acceptor.version, received_at=received_at)
         for (index, command), asked_id in zip(commands, asked, strict=True):
+            if asked_id in parked:
+                answers[index] = {"status": 202, "body": {"parked": True}}
+                continue
             try:
                 edits.append(self._plan(index, command, found.get(asked_id), received_at))
             except MilepostError as error:

@@ -26,7 +26,7 @@ import structlog
 from milepost import faults, telemetry
 from milepost.activity import LARGEST_ID, id_from, occurred_at_of
 from milepost.errors import Conflict, MilepostError
-from milepost.intake import _rows
+from milepost.intake import _rows, parked
 from milepost.intake._batches import Batch, Loaded
 from milepost.intake.accept import Acceptor
 from milepost.intake.commands import Runner, decode_commands
@@ -211,10 +211,10 @@ class Lane:
             except ModelChanged:
                 await self._compile()
 
-    def runner(self, tenant_id: int) -> Runner:
-        """For commands of one transaction."""
+    def runner(self, tenant_id: int, *, after_load: bool = False) -> Runner:
+        """For commands of one transaction; after_load: in that of a load."""
         assert self._acceptor is not None
-        return Runner(self.conn, tenant_id, self._compiled(), self._acceptor)
+        return Runner(self.conn, tenant_id, self._compiled(), self._acceptor, after_load=after_load)
 
     async def journal(self, tenant_id: int) -> int:
         """Write what the delta holds into the tenant's journal. → its position."""
@@ -294,6 +294,7 @@ class Lane:
             async with conn.pipeline():
                 await derive(conn, compiled, tenant_id, taken_back=False)
                 journal = await conn.execute(_queries.journal_loaded, tenant)
+                waited = await conn.execute(parked.TAKE, tenant)
             faults.reach("load.folded")
             position = (await journal.fetchone() or (0,))[0]
             fresh = await self._fresh_by_batch(run, inserted.rowcount)
@@ -301,6 +302,8 @@ class Lane:
                 Loaded(batch_id=batch.batch_id, position=position, loaded=loaded, duplicates=batch.rows - loaded, result=None)
                 for batch, loaded in zip(run, fresh, strict=True)
             ]
+            if found := await waited.fetchall():
+                await parked.do(self, tenant_id, found)
             if mark:
                 await self.reader.mark(marks)
         return marks

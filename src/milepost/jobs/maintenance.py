@@ -2,7 +2,7 @@
 
 - partitions are made ahead of the months that will need them;
 - the queue goes on to its next table, and emptied ones are truncated;
-- answers to old Idempotency-Keys and old journal rows are forgotten;
+- answers to old Idempotency-Keys and old journal rows are forgotten, and corrections whose activity never came set aside;
 - how far each lane is behind is measured, and what lies in the dead letters; where they grow, an alert says so.
 
 Every process may run it: an advisory lock lets one at a time change something, and measuring needs no lock. Each step is
@@ -24,6 +24,7 @@ from time import perf_counter
 import structlog
 
 from milepost.errors import MilepostError, Timeout
+from milepost.intake.parked import expire
 from milepost.intake.queue import backlog, forget_answers
 from milepost.intake.rotation import rotate
 from milepost.jobs.alerts import forget_resolved, measure_dead_letters, watch_dead_letters
@@ -70,6 +71,7 @@ class Maintenance:
             "queue": self._rotate,
             "idempotency": self._forget_answers,
             "journal": self._prune_journal,
+            "parked": self._expire_parked,
             "alerts": self._alerts,
         }
 
@@ -157,6 +159,9 @@ class Maintenance:
                 values = {"tenant_id": tenant_id, "hours": JOURNAL_HOURS, "rows_max": JOURNAL_ROWS_MAX}
                 pruned += (await owner.execute(queries.prune_journal, values)).rowcount
         return pruned
+
+    async def _expire_parked(self, owner: Connection) -> int:
+        return await expire(owner, self._settings.parked_hours)
 
     async def _alerts(self, owner: Connection) -> int:
         await watch_dead_letters(owner, self._settings.dead_letter_alert_rows)

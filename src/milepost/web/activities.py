@@ -27,6 +27,10 @@ from milepost.web.request import ApiRequest, reads, writes
 __all__ = ["routes"]
 
 ENTITY_TAG = re.compile(r'"([0-9]{1,9})"', re.ASCII)
+PREFER = (
+    "Prefer",
+    "`respond-async`: where the activity is not there yet, the change waits for it (202, `parked`), for some hours. Without it: 404.",
+)
 IF_MATCH = ("If-Match", 'The version it must have, such as "3": else 412, which tells the current one.')
 
 Part = Annotated[
@@ -72,14 +76,14 @@ async def read_content(request: ApiRequest, activity: IdInPath, part: Part = Non
         body=schemas.ActivityIn,
         body_media_type="application/merge-patch+json",
         changes=True,
-        headers=(IF_MATCH,),
+        headers=(IF_MATCH, PREFER),
     ),
 )
 async def correct_activity(request: ApiRequest, activity: IdInPath) -> Response[bytes]:
     body = await request.whole_body()
     decode_object(body)
     command = {"do": "correct", "id": str(_id(activity)), "patch": msgspec.Raw(body)}
-    answered = await change(request, command | _expected(request))
+    answered = await change(request, command | _expected(request) | _parking(request))
     if answered.status_code != 200:
         return answered
     # As a GET shows it, which is not how the lane tells it.
@@ -93,10 +97,10 @@ async def correct_activity(request: ApiRequest, activity: IdInPath) -> Response[
     status_code=200,
     summary="Retract an activity",
     description="It is taken out of everything, and stays so: sent again, it is not counted.",
-    opt=documented("Activities", changes=True, headers=(IF_MATCH,)),
+    opt=documented("Activities", changes=True, headers=(IF_MATCH, PREFER)),
 )
 async def retract_activity(request: ApiRequest, activity: IdInPath) -> Response[bytes]:
-    return await change(request, {"do": "retract", "id": str(_id(activity))} | _expected(request))
+    return await change(request, {"do": "retract", "id": str(_id(activity))} | _expected(request) | _parking(request))
 
 
 async def _find(request: ApiRequest, activity: str, *, content: bool = False) -> tuple[dict[str, Any], Any]:
@@ -128,6 +132,12 @@ def _expected(request: ApiRequest) -> dict[str, int]:
         detail = 'must be one version in quotes, such as "3", as the ETag gives it'
         raise InvalidInput(errors=(FieldError("/If-Match", detail),))
     return {"if_match": int(match[1])}
+
+
+def _parking(request: ApiRequest) -> dict[str, bool]:
+    """Whether the change may wait for an activity that is not there yet."""
+    asked = (one.strip().lower() for one in request.headers.get("prefer", "").split(","))
+    return {"park": True} if "respond-async" in asked else {}
 
 
 def part_of(content: Any, pointer: str) -> Any:

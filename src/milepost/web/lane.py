@@ -59,6 +59,8 @@ async def change(request: ApiRequest, command: dict[str, Any], *, bare: bool = F
     if loaded is None:
         return answer({"receipt": services.receipts.sign(principal.tenant_id, receipt.batch_id)}, status=202)
     result = loaded.result or {"status": 500}
+    if result["status"] == 202:  # parked, as it was asked for
+        return answer(result["body"], status=202, headers={"preference-applied": "respond-async"})
     if result["status"] not in (200, 204):
         raise _error(result)
     if bare or result["status"] == 204:

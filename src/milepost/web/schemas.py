@@ -104,9 +104,10 @@ class Taken(Struct):
 
 
 class Pending(Struct):
-    """The change is durable, and not done yet: GET /v1/receipts/{receipt} tells when it is."""
+    """The change is durable, and not done yet: GET /v1/receipts/{receipt} tells when it is. `parked`: it waits for its activity."""
 
-    receipt: str
+    receipt: str | UnsetType = UNSET
+    parked: bool | UnsetType = UNSET
 
 
 class ReceiptShown(Struct):
