@@ -60,7 +60,7 @@ def site(server_of_integrations: dict[str, str], tmp_path: Path) -> Site:
     url, name = place.pop("url"), f"tenant-{next(_numbers)}"
     said(program("tenant", "create", name, "--json", **place))
     key = said(program("key", "create", "--tenant", name, "--scope", "read,write", "--json", **place))["key"]
-    return Site(url, key, tmp_path / "spool")
+    return Site(url, key, tmp_path / "spool", tenant=name, database_url=place["database_url"])
 
 
 @pytest.fixture

@@ -44,8 +44,9 @@ class Recorder:
 class Site:
     """A server, and a tenant on it."""
 
-    def __init__(self, url: str, key: str, spool_dir: Path) -> None:
+    def __init__(self, url: str, key: str, spool_dir: Path, *, tenant: str, database_url: str) -> None:
         self.url, self.key, self.spool_dir = url, key, spool_dir
+        self.tenant, self.database_url = tenant, database_url
 
     def client(self) -> Milepost:
         return Milepost(self.url, self.key, spool_dir=self.spool_dir)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date
 from decimal import Decimal
 from io import StringIO
@@ -14,15 +14,20 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
-from django.db import transaction
+from django.db import connections, transaction
 from django.db.models import F
 from django.test import AsyncClient, Client
 from django.utils import timezone
+from psycopg.conninfo import conninfo_to_dict
 
 from django_shop.models import Line, Order, Tag, Unwatched, UrgentOrder
 from integration_site import Recorder, Site
 from milepost.client import Milepost
+from milepost.errors import InvalidInput
+from milepost.intake.within import enqueue
+from milepost.integrations.context import context
 from milepost.integrations.django import audit, conf, register
+from milepost.integrations.django.sinks import Within
 
 pytest_plugins = ["fix_integrations", "fix_django"]
 
@@ -363,6 +368,49 @@ def test_read_back(told: Told, site: Site) -> None:
     assert found["change"]["object"] == {"kind": "django_shop.order", "id": str(made.pk)}
     assert {(one["actor"], one["data"]["request_id"]) for one in found.values()} == {(str(ann.pk), "r-5")}
     assert len(site.read(**{"data.request_id": "r-5"})) == 3
+
+
+@pytest.fixture
+def milepost_database(site: Site) -> Iterator[str]:
+    """The alias of milepost's own PostgreSQL, with the shop's tables in it."""
+    given = conninfo_to_dict(site.database_url)
+    place = {
+        name.upper(): given.get(key, "")
+        for name, key in (("name", "dbname"), ("user", "user"), ("host", "host"), ("port", "port"))
+    }
+    connections.databases["pg"] = connections["default"].settings_dict | place | {"ENGINE": "django.db.backends.postgresql"}
+    models = (Tag, Order, Line)
+    with connections["pg"].schema_editor() as editor:
+        for model in models:
+            editor.create_model(model)
+    yield "pg"
+    with connections["pg"].schema_editor() as editor:
+        for model in reversed(models):
+            editor.delete_model(model)
+    connections["pg"].close()
+    del connections["pg"], connections.databases["pg"]
+
+
+def test_within_the_transaction(told: Told, site: Site, milepost_database: str) -> None:
+    """In milepost's own database an activity is there exactly if its change is; one that the model refuses takes the change back."""
+    told(**milepost_of(site), SINK=Within(enqueue, site.tenant))
+    with context(actor="ann", data={"request_id": "r-6"}):
+        with transaction.atomic(using=milepost_database):
+            made = Order.objects.using(milepost_database).create()
+            with pytest.raises(ZeroDivisionError), transaction.atomic(using=milepost_database):
+                Order.objects.using(milepost_database).all().delete()
+                raise ZeroDivisionError
+        made.status = "paid"
+        made.save()  # in autocommit: in a transaction of its own
+    with pytest.raises(InvalidInput, match="actor"), context(actor="x" * 1_000):
+        with transaction.atomic(using=milepost_database):
+            Order.objects.using(milepost_database).create()
+    assert Order.objects.using(milepost_database).count() == 1
+    found = site.read()
+    assert [(one["verb"], one["actor"], one["data"]["action"], one["data"]["request_id"]) for one in found] == [
+        ("create", "ann", "created", "r-6"),
+        ("change", "ann", "changed", "r-6"),
+    ]
 
 
 def test_backfill(told: Told, site: Site) -> None:

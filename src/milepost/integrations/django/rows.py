@@ -7,7 +7,8 @@ What a field held before is read from the database when a save begins, in one qu
 with may be long gone. (Two saves of a row at one moment may so both name the value that was there before either.) A many-to-many field
 shows the keys that were added and removed. Each activity has the time of its change, and goes to the sink within the change's transaction.
 
-Nothing here raises into a save: what goes wrong is a warning of the logger `milepost.integrations`.
+Nothing here raises into a save: what goes wrong is a warning of the logger `milepost.integrations`. Except where the sink promises that no
+change is without its activity (`Within`): then it must.
 """
 
 from __future__ import annotations
@@ -60,6 +61,8 @@ def _harmless(receiver: _Receiver) -> _Receiver:
         try:
             receiver(*args, **more)
         except Exception:
+            if getattr(conf.settings().sink, "raises", False):
+                raise
             _log.warning("a change of a row could not be logged", exc_info=True)
 
     return guarded  # type: ignore[return-value]
