@@ -1,4 +1,4 @@
-"""Random histories, run against milepost and the plain model at once, and the comparison of what each then shows."""
+"""Random histories, run against milepost and the plain model at once (`reading` compares what each then shows)."""
 
 from __future__ import annotations
 
@@ -27,6 +27,9 @@ MODEL = """
 name = "history"
 time_zone = "Europe/Berlin"
 filters = ["verb", "status"]
+
+[groups.team]
+attributes.goal_m = "integer"
 
 [verbs.run]
 measures.distance_m = { type = "decimal(1)" }
@@ -73,6 +76,12 @@ ancestors = false
 per = ["day"]
 values = ["count"]
 
+[rollups.by_actor]
+of = ["run", "ride"]
+by = ["actor"]
+per = ["month"]
+values = ["avg(distance_m)"]
+
 [latest.last_run]
 of = "run"
 by = ["group", "object", "actor"]
@@ -81,6 +90,30 @@ values = ["distance_m", "data.device"]
 [pairs.issue]
 open = "open_issue"
 close = "close_issue"
+
+[goals.team_sum]
+value = "by_team.sum(distance_m)"
+target = "group.goal_m"
+
+[goals.team_week]
+value = "by_team.count"
+target = 3
+per = "week"
+
+[goals.team_spring]
+value = "by_team.distinct(actor)"
+target = 2
+per = "spring"
+
+[goals.team_hour]
+value = "by_team.max(distance_m)"
+target = 100.5
+per = "hour"
+
+[goals.actor_month]
+value = "by_actor.avg(distance_m)"
+target = 60
+per = "month"
 """
 
 # What the model may change into, and back: a rollup gone, one changed, one and a latest table new.
@@ -118,6 +151,7 @@ FAULTS = ["load.copied", "load.inserted", "load.folded", "load.before_commit", "
 
 times = st.builds(lambda base, seconds: base + timedelta(seconds=seconds), st.sampled_from(TIMES), st.integers(-90000, 90000))
 since = st.one_of(st.just(ALWAYS), times)
+visibilities = st.sampled_from(["group", "group", "public", "private"])
 distances = st.integers(0, 2000).map(lambda units: Fraction(units, 10))
 
 
@@ -141,13 +175,14 @@ def activities(draw: st.DrawFn) -> dict[str, Any]:
         activity["duration_s"] = Fraction(draw(st.integers(0, 500)))
         activity["device"] = draw(st.sampled_from(DEVICES))
     activity["source"] = draw(st.sampled_from(["", "strava"]))
+    activity["visibility"] = draw(visibilities)
     return activity
 
 
 @st.composite
 def corrections(draw: st.DrawFn) -> dict[str, Any]:
     changed: dict[str, Any] = {}
-    what = draw(st.sampled_from(["distance_m", "occurred_at", "actor", "groups", "status", "verb"]))
+    what = draw(st.sampled_from(["distance_m", "occurred_at", "actor", "groups", "status", "verb", "visibility"]))
     match what:
         case "distance_m":
             changed[what] = draw(st.one_of(distances, st.none()))
@@ -161,6 +196,8 @@ def corrections(draw: st.DrawFn) -> dict[str, Any]:
             changed[what] = draw(st.sampled_from(["ok", "failed"]))
         case "verb":
             changed[what] = draw(st.sampled_from(["run", "ride"]))
+        case "visibility":
+            changed[what] = draw(visibilities)
     return changed
 
 
@@ -172,6 +209,7 @@ steps = st.one_of(
     st.tuples(st.just("correct"), st.integers(0, 50), corrections()),
     st.tuples(st.just("parent"), st.integers(0, 2), st.integers(1, 4), since),
     st.tuples(st.just("zone"), st.sampled_from(GROUPS), st.sampled_from(ZONES), since),
+    st.tuples(st.just("target"), st.sampled_from(GROUPS), st.integers(1, 500)),
     st.tuples(st.just("join"), st.sampled_from(GROUPS), st.sampled_from(ACTORS), since),
     st.tuples(st.just("leave"), st.sampled_from(GROUPS), st.sampled_from(ACTORS), since),
     st.tuples(st.just("load")),
@@ -179,6 +217,36 @@ steps = st.one_of(
 )
 histories = st.lists(steps, min_size=3, max_size=25)
 changing_histories = st.lists(st.one_of(steps, steps, st.tuples(st.just("model"), st.integers(0, 2))), min_size=5, max_size=25)
+
+# One that is long enough for pages: of every audience, in groups of several zones, through several groups at once.
+BUSY: list[tuple[Any, ...]] = [
+    ("zone", "a", "Asia/Kolkata", ALWAYS),
+    ("zone", "b", "America/St_Johns", ALWAYS),
+    ("parent", 0, 2, ALWAYS),
+    ("target", "a", 300),
+    ("join", "b", "ana", ALWAYS),
+    (
+        "send",
+        [
+            {
+                "actor": ACTORS[number // 2 % 3],
+                "verb": "ride" if number % 5 == 0 else "run",
+                "key": f"busy{number}",
+                "occurred_at": TIMES[0] + timedelta(minutes=7 * number),
+                "groups": [["a"], ["b", "a"], ["c", "b"], ["a", "d", "b"]][number % 4],
+                "distance_m": Fraction(number, 2),
+                "source": ("", "strava")[number // 3 % 2],
+                "visibility": ("private", "group", "public")[number % 3],
+            }
+            for number in range(60)
+        ],
+    ),
+    ("correct", 7, {"occurred_at": TIMES[1]}),
+    ("correct", 8, {"status": "failed"}),
+    ("correct", 9, {"visibility": "private"}),
+    ("retract", 10),
+    ("zone", "a", "Pacific/Auckland", TIMES[0] + timedelta(hours=4)),
+]
 
 
 class Crash(BaseException):
@@ -252,6 +320,7 @@ class Player:
             measures={name: item[name] for name in ("distance_m", "duration_s") if name in item},
             device=item.get("device"),
             source=source,
+            visibility=item["visibility"],
             tie=int(id_, 16) & HASH_MASK,
         )
         if self.truth.send(activity, timeless_key=timeless):
@@ -313,6 +382,10 @@ class Player:
         self.truth.zones[group].append((from_when, zone))
         await self.command({"do": "put_group", "id": group, "time_zone": zone, "since": moment(from_when)})
 
+    async def target(self, group: str, goal_m: int) -> None:
+        self.truth.targets[group] = Fraction(goal_m)
+        await self.command({"do": "put_group", "id": group, "attributes": {"goal_m": goal_m}})
+
     async def join(self, group: str, actor: str, from_when: datetime) -> None:
         self.truth.members[group, actor].append((from_when, True))
         await self.command({"do": "put_member", "group": group, "actor": actor, "role": "member", "since": moment(from_when)})
@@ -362,7 +435,9 @@ class Player:
 
 
 def as_json(item: dict[str, Any]) -> dict[str, Any]:
-    body: dict[str, Any] = {name: item[name] for name in ("actor", "verb", "key", "groups", "source") if name in item}
+    body: dict[str, Any] = {
+        name: item[name] for name in ("actor", "verb", "key", "groups", "source", "visibility") if name in item
+    }
     if "occurred_at" in item:
         body["occurred_at"] = item["occurred_at"].isoformat()
     if "object" in item:
@@ -377,144 +452,3 @@ def as_json(item: dict[str, Any]) -> dict[str, Any]:
 
 def moment(when: datetime) -> str:
     return "always" if when == ALWAYS else when.isoformat()
-
-
-# ── comparing ──
-
-
-async def shown(db: Database, model: Model, tenant_id: int) -> dict[str, Any]:
-    """What milepost's tables say, in the terms of the truth."""
-    found: dict[str, Any] = {}
-    async with db.transaction("analytics", tenant_id=tenant_id, snapshot=True) as conn:
-
-        async def rows(query: str) -> list[tuple[Any, ...]]:
-            return await (await conn.execute(query)).fetchall()
-
-        groups = dict(await rows("SELECT group_id, external_id FROM milepost.groups"))
-        actors = dict(await rows("SELECT actor_id, external_id FROM milepost.actor"))
-        for name, rollup in model.rollups.items():
-            keys = []
-            for key in rollup.by:
-                match key:
-                    case "tenant":
-                        pass
-                    case "group" | "actor":
-                        keys.append(f"{key}_id")
-                    case "object":
-                        keys += ["object_kind", "object_id"]
-                    case _:
-                        keys.append(key.replace("data.", "d_"))
-            cursor = await conn.execute(f"SELECT * FROM milepost.rollup_{name} WHERE n <> 0")
-            assert cursor.description is not None
-            columns = [column.name for column in cursor.description]
-            table = {}
-            for row in await cursor.fetchall():
-                values = dict(zip(columns, row, strict=True))
-                key_values = [
-                    groups[values[key]] if key == "group_id" else actors[values[key]] if key == "actor_id" else values[key]
-                    for key in keys
-                ]
-                rest = {
-                    column: value for column, value in values.items() if column not in ("tenant_id", "per", "bucket", *keys)
-                }
-                table[*key_values, values["per"], values["bucket"]] = rest
-            found[name] = table
-        found["last_run"] = {
-            (groups[row[0]], row[1], row[2], actors[row[3]]): row[4:]
-            for row in await rows(
-                "SELECT group_id, object_kind, object_id, actor_id, occurred_at, m_distance_m, d_device FROM milepost.latest_last_run"
-            )
-        }
-        found["issue"] = sorted(
-            ((row[0], row[1]), row[2], row[3])
-            for row in await rows("SELECT object_kind, object_id, opened_at, closed_at FROM milepost.pairs_issue")
-        )
-        found["feeds"] = {
-            groups[row[0]]: row[1]
-            for row in await rows(
-                "SELECT group_id, array_agg(occurred_at ORDER BY id DESC) FROM ("
-                " SELECT group_id, id, occurred_at FROM milepost.activity WHERE group_id IS NOT NULL UNION ALL"
-                " SELECT s.group_id, s.id, a.occurred_at FROM milepost.activity_stream s JOIN milepost.activity a USING (tenant_id, id)"
-                ") f GROUP BY group_id"
-            )
-        }
-    return found
-
-
-def expected(truth: Truth, model: Model) -> dict[str, Any]:
-    """What the truth says milepost's tables must hold, in stored units."""
-    found: dict[str, Any] = {}
-    terms = {
-        name: (datetime(*term.first.timetuple()[:3]), datetime(*term.last.timetuple()[:3]))
-        for name, term in model.terms.items()
-    }
-    for name, rollup in model.rollups.items():
-        by = tuple(key for key in rollup.by if key != "tenant")
-        if not rollup.ancestors:
-            flat = Truth(truth.zone)
-            flat.activities, flat.zones = truth.activities, truth.zones
-            rows = flat.rollup(set(rollup.of), by, rollup.per, rollup.belongs, terms)
-        else:
-            rows = truth.rollup(set(rollup.of), by, rollup.per, rollup.belongs, terms)
-        found[name] = {key: stored(rollup.values, items) for key, items in rows.items()}
-    found["last_run"] = {
-        key: (item.occurred_at, units(item, "distance_m"), item.device) for key, item in truth.latest({"run"}).items()
-    }
-    found["issue"] = sorted(truth.pairs({"open_issue"}, {"close_issue"}))
-    feeds: dict[str, list[datetime]] = {}
-    for item in sorted(truth.activities.values(), key=lambda item: item.occurred_at, reverse=True):
-        for group in item.groups:
-            feeds.setdefault(group, []).append(item.occurred_at)
-    found["feeds"] = feeds
-    return found
-
-
-def units(item: Activity, measure: str) -> int | None:
-    value = item.measures.get(measure)
-    return None if value is None else int(value * (10 if measure == "distance_m" else 1))
-
-
-def stored(values: tuple[Any, ...], items: list[Activity]) -> dict[str, Any]:
-    row: dict[str, Any] = {"n": len(items)}
-    for index, value in enumerate(values):
-        argument = value.arguments[0] if value.arguments else ""
-        known = [number for item in items if (number := units(item, argument)) is not None]
-        match value.function:
-            case "sum":
-                row[f"sum_{argument}"] = sum(known)
-            case "avg":
-                row[f"sum_{argument}"], row[f"n_{argument}"] = sum(known), len(known)
-            case "weighted_avg":
-                weight = value.arguments[1]
-                both = [
-                    (number, heavy)
-                    for item in items
-                    if (number := units(item, argument)) is not None and (heavy := units(item, weight)) is not None
-                ]
-                row[f"weighted_{index}"] = sum(number * heavy for number, heavy in both)
-                row[f"weight_{index}"] = sum(heavy for _, heavy in both)
-            case "min" | "max":
-                row[f"{value.function}_{argument}"] = {"min": min, "max": max}[value.function](known) if known else None
-            case "first_at":
-                row["first_at"] = min(item.occurred_at for item in items)
-            case "last_at":
-                row["last_at"] = max(item.occurred_at for item in items)
-            case "share":
-                row[f"n_{argument}"] = len(known)
-                row[f"passed_{index}"] = len([number for number in known if number >= 500])
-            case "distinct":
-                what = argument.replace("data.", "d_")
-                row[f"distinct_{what}"] = len(distinct(argument, items))
-    return row
-
-
-def distinct(what: str, items: list[Activity]) -> set[Any]:
-    match what:
-        case "actor":
-            return {item.actor for item in items}
-        case "group":
-            return {item.groups[0] for item in items if item.groups}
-        case "object":
-            return {item.object for item in items if item.object}
-        case _:
-            return {item.device for item in items if item.device}

@@ -6,6 +6,7 @@ all activities. It shares no code with milepost but the names in the model.
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -29,6 +30,7 @@ class Activity:
     device: str | None = None
     source: str = ""
     status: str = ""
+    visibility: str = "group"
     version: int = 1
     tie: int = 0  # decides the order of activities of one moment: the hash in milepost's id, which it keeps for life
 
@@ -48,6 +50,7 @@ class Truth:
         self.parents: dict[str, list[tuple[datetime, str | None]]] = defaultdict(list)
         self.zones: dict[str, list[tuple[datetime, str | None]]] = defaultdict(list)
         self.members: dict[tuple[str, str], list[tuple[datetime, bool]]] = defaultdict(list)
+        self.targets: dict[str, Fraction] = {}
 
     # ── what happens ──
 
@@ -121,7 +124,7 @@ class Truth:
     # ── what follows ──
 
     def contributions(
-        self, of: set[str], by: tuple[str, ...], belongs: str
+        self, of: set[str], by: tuple[str, ...], belongs: str, ancestors: bool
     ) -> list[tuple[tuple[Any, ...], datetime, Activity]]:
         """(keys, local time, activity), as one activity counts for each group it reaches, once."""
         found = []
@@ -131,7 +134,8 @@ class Truth:
             groups: list[str | None] = [None]
             if "group" in by:
                 start = self.belongs(activity.actor, activity.occurred_at) if belongs == "membership" else activity.groups
-                groups = list(dict.fromkeys(up for group in start for up in self.reach(group, activity.occurred_at)))
+                reached = [self.reach(group, activity.occurred_at) if ancestors else [group] for group in start]
+                groups = list(dict.fromkeys(itertools.chain.from_iterable(reached)))
             for group in groups:
                 local = activity.occurred_at.astimezone(self.zone_of(group, activity.occurred_at)).replace(tzinfo=None)
                 keys: list[Any] = []
@@ -151,22 +155,30 @@ class Truth:
         return found
 
     def rollup(
-        self, of: set[str], by: tuple[str, ...], per: tuple[str, ...], belongs: str, terms: dict[str, tuple[datetime, datetime]]
+        self,
+        of: set[str],
+        by: tuple[str, ...],
+        per: tuple[str, ...],
+        belongs: str,
+        terms: dict[str, tuple[datetime, datetime]],
+        *,
+        ancestors: bool = True,
     ) -> dict[tuple[Any, ...], list[Activity]]:
         """(keys…, per, bucket) → the activities that count there."""
         rows: dict[tuple[Any, ...], list[Activity]] = defaultdict(list)
-        for keys, local, activity in self.contributions(of, by, belongs):
+        for keys, local, activity in self.contributions(of, by, belongs, ancestors):
             for name, bucket in buckets(local, per, terms):
                 rows[*keys, name, bucket].append(activity)
         return rows
 
-    def latest(self, of: set[str]) -> dict[tuple[Any, ...], Activity]:
-        """By (group, object kind, object id, actor): the newest; ids sort by time."""
+    def latest(self, of: set[str], by: tuple[str, ...]) -> dict[tuple[Any, ...], Activity]:
+        """By the keys: the newest; ids sort by time."""
         found: dict[tuple[Any, ...], Activity] = {}
         for activity in sorted(self.activities.values(), key=lambda item: item.order):
-            if activity.verb in of and activity.object is not None:
-                for group in activity.groups:
-                    found[group, *activity.object, activity.actor] = activity
+            if activity.verb in of and (activity.object is not None or "object" not in by):
+                for group in activity.groups if "group" in by else (None,):
+                    keys = {"group": group, "object": activity.object, "actor": activity.actor}
+                    found[tuple(keys[key] for key in by)] = activity
         return found
 
     def pairs(self, opens: set[str], closes: set[str]) -> list[tuple[tuple[str, str], datetime, datetime | None]]:

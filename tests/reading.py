@@ -1,0 +1,282 @@
+"""What a tenant's readers get, compared with the plain model: feeds, lists, rollups, latest tables, pairs and goals.
+
+Lists are read over HTTP, page by page, with pages so small that histories have several; what comes must be what the truth says, in
+its order, with nothing left out and nothing twice. Goals are read as their handler reads them, at moments of the history.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fractions import Fraction
+from math import floor
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from milepost.model import Model, Value
+from milepost.postgres import Database
+from milepost.rollups.goals import read_goal
+from truth import Activity, Identity, Truth, buckets
+
+__all__ = ["Reader"]
+
+PAGE = 7
+SCALES = {"distance_m": 1, "duration_s": 0}
+ADDING_UP = ("count", "sum", "distinct")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reader:
+    """One tenant's. public: the id that a client knows of each activity."""
+
+    client: httpx.AsyncClient
+    db: Database
+    tenant_id: int
+    key: str
+    model: Model
+    truth: Truth
+    public: Mapping[Identity, str]
+
+    async def compare(self, now: datetime) -> None:
+        """now: the moment at which goals are asked for."""
+        groups, actors = await self.numbers()
+        await self.compare_feeds()
+        await self.compare_rollups(groups, actors)
+        await self.compare_latest(groups, actors)
+        await self.compare_pairs()
+        await self.compare_goals(groups, actors, now)
+
+    async def numbers(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Groups and actors in the order in which rows of rollups stand: of their numbers."""
+        async with self.db.transaction("point", tenant_id=self.tenant_id) as conn:
+            groups = await (await conn.execute("SELECT external_id, group_id FROM milepost.groups")).fetchall()
+            actors = await (await conn.execute("SELECT external_id, actor_id FROM milepost.actor")).fetchall()
+        return dict(groups), dict(actors)
+
+    async def pages(self, path: str, **asked: str) -> list[Any]:
+        """Every item of a list. What does not exist has none."""
+        items: list[Any] = []
+        following: str | None = None
+        while True:
+            cursor = {} if following is None else {"cursor": following}
+            answer = await self.client.get(
+                f"/v1/{path}", params={**asked, **cursor, "limit": PAGE}, headers={"authorization": f"Bearer {self.key}"}
+            )
+            if answer.status_code == 404 and not items:
+                return []
+            assert answer.status_code == 200, answer.text
+            page = json.loads(answer.content, parse_float=Fraction)
+            assert len(page["items"]) <= PAGE
+            items += page["items"]
+            if page["next"] is None:
+                return items
+            assert page["next"] != following, "the next page is this one"
+            following = page["next"]
+
+    # ── feeds ──
+
+    async def compare_feeds(self) -> None:
+        newest_first = sorted(self.truth.activities.values(), key=lambda item: item.order, reverse=True)
+        for path, asked, wanted in questions(self.truth):
+            found = await self.pages(path, **asked)
+            for item in found:
+                del item["received_at"]
+            assert found == [self.shown(item) for item in newest_first if wanted(item)], (path, asked)
+
+    def shown(self, item: Activity) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "id": dashed(self.public[item.public]),
+            "version": item.version,
+            "occurred_at": rfc3339(item.occurred_at),
+            "actor": item.actor,
+            "verb": item.verb,
+            "visibility": item.visibility,
+        }
+        if item.object:
+            body["object"] = {"kind": item.object[0], "id": item.object[1]}
+        if item.groups:
+            body["group"] = item.groups[0]
+        if len(item.groups) > 1:
+            body["groups"] = [item.groups[0], *sorted(item.groups[1:])]
+        if item.measures:
+            body["measures"] = item.measures
+        if item.device is not None:
+            body["data"] = {"device": item.device}
+        key = {"key": item.public[0][2]} if item.public[0][0] == "key" else {}
+        return body | {name: value for name, value in (("source", item.source), ("status", item.status)) if value} | key
+
+    # ── rollups ──
+
+    async def compare_rollups(self, groups: dict[str, int], actors: dict[str, int]) -> None:
+        terms = terms_of(self.model)
+        for name, rollup in self.model.rollups.items():
+            by = tuple(key for key in rollup.by if key != "tenant")
+            rows = self.truth.rollup(set(rollup.of), by, rollup.per, rollup.belongs, terms, ancestors=rollup.ancestors)
+            for per in dict.fromkeys(("day", *rollup.per)):
+                stored = f"term:{per}" if per in terms else per
+                wanted = {key: items for key, items in rows.items() if key[-2] == stored}
+
+                def place(key: tuple[Any, ...], by: tuple[str, ...] = by) -> tuple[Any, ...]:
+                    order = [key[-1]]
+                    for part, value in zip(by, key, strict=False):
+                        order.append({"group": groups, "actor": actors}[part][value] if part in ("group", "actor") else value)
+                    return tuple(order)
+
+                expected = [
+                    {
+                        "bucket": shown_bucket(per, key[-1], terms),
+                        "keys": {part: value or (None if part.startswith("data.") else value) for part, value in zip(by, key, strict=False)},
+                        "values": {value.text: read_value(value, wanted[key]) for value in rollup.values},
+                    }
+                    for key in sorted(wanted, key=place, reverse=True)
+                ]  # fmt: skip
+                assert await self.pages(f"rollups/{name}", bucket=per) == expected, (name, per)
+
+    async def compare_latest(self, groups: dict[str, int], actors: dict[str, int]) -> None:
+        for name, latest in self.model.latest.items():
+            rows = self.truth.latest(set(latest.of), latest.by)
+            numbers: dict[str, Callable[[Any], Any]] = {
+                "group": groups.__getitem__, "actor": actors.__getitem__, "object": tuple,
+            }  # fmt: skip
+            expected = []
+            for key in sorted(rows, key=lambda key: [numbers[part](value) for part, value in zip(latest.by, key, strict=True)]):
+                keys = dict(zip(latest.by, key, strict=True))
+                if "object" in keys:
+                    keys["object"] = {"kind": keys["object"][0], "id": keys["object"][1]}
+                item = rows[key]
+                values = {value: item.device if value == "data.device" else item.measures.get(value) for value in latest.values}
+                expected.append({"keys": keys, "occurred_at": rfc3339(item.occurred_at), "values": values})
+            found = await self.pages(f"latest/{name}")
+            assert [{key: row[key] for key in ("keys", "occurred_at", "values")} for row in found] == expected, name
+
+    async def compare_pairs(self) -> None:
+        for name, pair in self.model.pairs.items():
+            rows = self.truth.pairs(set(pair.open), set(pair.close))
+            for target in {item.object for item in self.truth.activities.values() if item.object}:
+                found = await self.pages(f"pairs/{name}", object="/".join(target))
+                expected = [(rfc3339(opened), closed and rfc3339(closed)) for one, opened, closed in rows if one == target]
+                assert [(row["opened_at"], row["closed_at"]) for row in found] == expected[::-1], (name, target)
+
+    # ── goals ──
+
+    async def compare_goals(self, groups: dict[str, int], actors: dict[str, int], now: datetime) -> None:
+        terms = terms_of(self.model)
+        async with self.db.transaction("point", tenant_id=self.tenant_id, snapshot=True) as conn:
+            for name, goal in self.model.goals.items():
+                rollup = self.model.rollups[goal.rollup]
+                rows = self.truth.rollup(set(rollup.of), rollup.by, rollup.per, rollup.belongs, terms)
+                for entity in groups if rollup.by == ("group",) else actors:
+                    zone = self.truth.zone_of(entity if rollup.by == ("group",) else None, now)
+                    local = now.astimezone(zone).replace(tzinfo=None)
+                    if goal.per in terms:
+                        bucket = (f"term:{goal.per}", terms[goal.per][0])
+                    else:
+                        (bucket,) = (one for one in buckets(local, (goal.per,), terms) if one[0] == goal.per)
+                    found = await read_goal(conn, self.tenant_id, self.model, name, {rollup.by[0]: entity}, now=now)
+                    shown = (found.target, found.value, found.percent, found.remaining)
+                    target = self.truth.targets.get(entity) if goal.target.startswith("group.") else Fraction(goal.target)
+                    assert shown == goal_of(goal.value, target, rows.get((entity, *bucket), [])), (name, entity)
+
+
+def questions(truth: Truth) -> Iterator[tuple[str, dict[str, str], Callable[[Activity], bool]]]:
+    """Each list that is read: its path, its parameters, and whether an activity is in it."""
+    for group in ("a", "b", "c", "d"):
+        yield f"groups/{group}/feed", {}, lambda item, group=group: group in item.groups  # type: ignore[misc]
+    for actor in ("ana", "ben", "cem"):
+        yield f"actors/{actor}/feed", {}, lambda item, actor=actor: item.actor == actor  # type: ignore[misc]
+    yield f"objects/issue/{quote('1')}/feed", {}, lambda item: item.object == ("issue", "1")
+    yield "activities", {}, lambda item: True
+    yield "activities", {"verb": "run"}, lambda item: item.verb == "run"
+    yield "activities", {"status": "failed"}, lambda item: item.status == "failed"
+    yield "activities", {"source": "strava", "verb": "ride"}, lambda item: item.source == "strava" and item.verb == "ride"
+    yield "activities", {"data.device": "fenix"}, lambda item: item.device == "fenix"
+    yield "activities", {"group": "b", "actor": "ana"}, lambda item: item.actor == "ana" and "b" in item.groups
+    yield "groups/a/feed", {"verb": "run"}, lambda item: item.verb == "run" and "a" in item.groups
+    yield "actors/ben/feed", {"verb": "run"}, lambda item: item.verb == "run" and item.actor == "ben"
+    yield "activities", {"object": "issue/2", "group": "c"}, lambda item: item.object == ("issue", "2") and "c" in item.groups
+    times = sorted({item.occurred_at for item in truth.activities.values()})
+    if times:
+        first, last = times[len(times) // 4], times[-1 - len(times) // 4]
+        span = {"from": rfc3339(first), "to": rfc3339(last)}
+        yield "activities", span, lambda item: first <= item.occurred_at < last
+        yield "groups/b/feed", span, lambda item: first <= item.occurred_at < last and "b" in item.groups
+
+
+def terms_of(model: Model) -> dict[str, tuple[datetime, datetime]]:
+    return {
+        name: (datetime(*term.first.timetuple()[:3]), datetime(*term.last.timetuple()[:3]))
+        for name, term in model.terms.items()
+    }
+
+
+def read_value(value: Value, items: list[Activity]) -> Any:
+    """A rollup's value as a reader is to see it, of the activities that count."""
+    argument = value.arguments[0] if value.arguments else ""
+    known = [item.measures[argument] for item in items if argument in item.measures]
+    match value.function:
+        case "count":
+            return len(items)
+        case "sum":
+            return sum(known)
+        case "avg":
+            return rounded(sum(known, Fraction(0)) / len(known), SCALES[argument] + 6) if known else None
+        case "weighted_avg":
+            weight = value.arguments[1]
+            both = [
+                (item.measures[argument], item.measures[weight]) for item in items if {argument, weight} <= item.measures.keys()
+            ]
+            weights = sum((heavy for _, heavy in both), Fraction(0))
+            total = sum((number * heavy for number, heavy in both), Fraction(0))
+            return rounded(total / weights, SCALES[argument] + 6) if weights else None
+        case "min" | "max":
+            return {"min": min, "max": max}[value.function](known) if known else None
+        case "first_at" | "last_at":
+            times = [item.occurred_at for item in items]
+            return rfc3339(min(times) if value.function == "first_at" else max(times))
+        case "share":
+            return rounded(Fraction(len([number for number in known if number >= 50]), len(known)), 6) if known else None
+        case "distinct":
+            return len(distinct(argument, items))
+
+
+def distinct(what: str, items: list[Activity]) -> set[Any]:
+    match what:
+        case "actor":
+            return {item.actor for item in items}
+        case "group":
+            return {item.groups[0] for item in items if item.groups}
+        case "object":
+            return {item.object for item in items if item.object}
+        case _:
+            return {item.device for item in items if item.device}
+
+
+def goal_of(value: Value, target: Fraction | None, items: list[Activity]) -> tuple[Any, Any, Any, Any]:
+    """Target, value, percent, remaining."""
+    reached = read_value(value, items) if items or value.function in ADDING_UP else None
+    if target is None or reached is None:
+        return target, reached, None, None
+    return target, reached, rounded(Fraction(reached) * 100 / target, 2), max(target - reached, Fraction(0))
+
+
+def rounded(number: Fraction, digits: int) -> Fraction:
+    """A half away from zero; nothing here is negative."""
+    return Fraction(floor(number * 10**digits + Fraction(1, 2)), 10**digits)
+
+
+def shown_bucket(per: str, bucket: datetime, terms: Mapping[str, object]) -> str | None:
+    if per in terms:
+        return per
+    return {"all": None, "hour": bucket.isoformat(timespec="minutes")}.get(per, bucket.date().isoformat())
+
+
+def rfc3339(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def dashed(hexadecimal: str) -> str:
+    return "-".join(hexadecimal[i:j] for i, j in ((0, 8), (8, 12), (12, 16), (16, 20), (20, 32)))
