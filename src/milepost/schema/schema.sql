@@ -280,6 +280,24 @@ CREATE TABLE milepost.dead_letter_log (
     CONSTRAINT dead_letter_log_reason CHECK (done = 'replayed' OR reason <> '')
 );
 
+-- Batches that were acknowledged elsewhere (a Redis stream, a spill file) are moved into the queue.
+
+-- How far each source has been moved. Who moves compares and sets `position` in the transaction that enqueues, so that every batch
+-- comes over once, whoever tries and however often.
+CREATE TABLE milepost.relay (
+    source      text COLLATE "C" PRIMARY KEY,    -- 'spill ID' or 'redis LANE ID'
+    position    text COLLATE "C" NOT NULL,       -- of the last batch that was moved, in the source's own terms; '' for none
+    moved_at    timestamptz NOT NULL DEFAULT now()
+);
+
+-- Which batch of the queue a receipt that was given elsewhere stands for.
+CREATE TABLE milepost.relayed (
+    receipt_id  bigint PRIMARY KEY,
+    batch_id    bigint NOT NULL,
+    moved_at    timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX relayed_moved_at ON milepost.relayed (moved_at);
+
 -- What somebody should look at, until it is resolved. Written by jobs, which run as the owner.
 CREATE TABLE milepost.alert (
     tenant_id   integer NOT NULL,                -- 0: of the whole deployment
@@ -366,6 +384,7 @@ GRANT SELECT, INSERT, DELETE ON milepost.journal, milepost.parked TO milepost_se
 GRANT SELECT, INSERT, UPDATE, DELETE ON milepost.dead_letter TO milepost_service;
 GRANT SELECT, INSERT ON milepost.dead_letter_log TO milepost_service;
 GRANT SELECT ON milepost.alert TO milepost_service;
+GRANT SELECT, INSERT, UPDATE, DELETE ON milepost.relay, milepost.relayed TO milepost_service;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA milepost TO milepost_service;
 
 -- ── Apps ───────────────────────────────────────────────────────────────────────────────────────────────────────────
