@@ -21,6 +21,8 @@ __all__ = [
     "MilepostError",
     "NotFound",
     "PreconditionFailed",
+    "QueueFull",
+    "QueueUnavailable",
     "SchemaMismatch",
     "SettingsError",
     "Timeout",
@@ -96,6 +98,14 @@ class PreconditionFailed(MilepostError):
 
 class Timeout(MilepostError):
     """It did not finish in the time allowed."""
+
+
+class QueueUnavailable(MilepostError):
+    """The queue cannot be written now; trying again may help."""
+
+
+class QueueFull(MilepostError):
+    """The queue is away, and what is kept for it meanwhile is full: nothing was acknowledged."""
 
 
 class SettingsError(MilepostError):

@@ -20,7 +20,7 @@ from milepost.intake._batches import NewBatch
 from milepost.intake._tables import for_table
 from milepost.postgres import Connection, load_queries, translated
 
-__all__ = ["Relayed", "batch_ids", "forget_relayed", "is_elsewhere", "move", "position_of", "receipt_id"]
+__all__ = ["Relayed", "batch_ids", "forget_relayed", "forget_source", "is_elsewhere", "move", "position_of", "receipt_id"]
 
 q = load_queries(__package__, "relay.sql")
 queue = load_queries(__package__, "queue.sql")
@@ -83,6 +83,12 @@ async def move(connection: Connection, source: str, after: str, batches: Sequenc
             }
             await connection.execute(for_table(q.move, state[0]), values)
     return True
+
+
+async def forget_source(connection: Connection, source: str) -> None:
+    """The source is empty, and gone for good. Safe twice."""
+    with translated(connection):
+        await connection.execute(q.finished, {"source": source})
 
 
 async def batch_ids(connection: Connection, receipt_ids: Collection[int]) -> dict[int, int]:

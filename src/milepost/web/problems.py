@@ -30,6 +30,8 @@ from milepost.errors import (
     MilepostError,
     NotFound,
     PreconditionFailed,
+    QueueFull,
+    QueueUnavailable,
     Timeout,
     TooLarge,
     Unauthorized,
@@ -153,6 +155,14 @@ KINDS: dict[str, Kind] = {
             retry_after_s=1,
         ),
         Kind(
+            slug="queue-full",
+            status=429,
+            title="No more can be kept for now",
+            meaning="The queue is away, and the file that keeps activities meanwhile is full, or its disk is. Nothing of this "
+            "request was taken; send it again after the time in Retry-After. /readyz tells how much is kept.",
+            retry_after_s=5,
+        ),
+        Kind(
             slug="internal",
             status=500,
             title="The server made a mistake",
@@ -203,9 +213,11 @@ _SLUGS: tuple[tuple[type[Exception], str], ...] = (
     (TooLarge, "too-large"),
     (UnsupportedEncoding, "unsupported-encoding"),
     (Overloaded, "too-many-requests"),
+    (QueueFull, "queue-full"),
     (NotReady, "not-ready"),
     (BeingFilled, "being-filled"),
     (DatabaseUnavailable, "unavailable"),
+    (QueueUnavailable, "unavailable"),
     (Timeout, "too-slow"),
 )
 
