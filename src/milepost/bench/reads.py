@@ -1,104 +1,92 @@
-"""Reads: feed pages at any depth and rollup reads, on 5 million activities over 13 months, timed in the database.
+"""Reads: feed pages at any depth and pages of rollups, on 5 million activities over 13 months, timed in the database.
 
-A time is that of the statements a page needs, on a local socket, with its round trips; the connection is warm, as a pool's are. Depth
-is the number of activities of that feed that are newer than the page.
+A time is that of a reader's whole transaction on a local socket: taking a connection, the statements of the page with their round
+trips, and the page as it will be shown. Every page is asked for once. Two figures for each kind of page:
+
+- *warm*: after hundreds of other pages of every kind were read since the server began. What is in memory is what such use has left there.
+  Pages that are `tested`, row by row because no index serves all of their filters, have no target: they are bounded by what they
+  look at, not by what they show.
+- *cold*: the first pages of that kind after the server was started, so its shared buffers are empty. The system's own cache is not
+  emptied and has most of the files: a page that must come from the disk takes longer.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import Any
-from uuid import UUID
 
-from milepost.bench._ground import Ground, ground, say
+from milepost.bench._ground import say
+from milepost.bench._history import History, make_history, served
+from milepost.bench._pages import PAGE, Asked, draw_pages
 from milepost.bench._report import Figure, Report, percentile
-from milepost.feeds.filters import Filter
-from milepost.feeds.read import read_page
-from milepost.postgres import Connection, load_queries
-from milepost.rollups.read import Question, read_rollup
-from milepost.schema.models import CurrentModel, current_model
+from milepost.postgres import Database
+from milepost.schema.models import current_model
 from milepost.settings import Settings
-from milepost.storage.activities import Presenter
 
-__all__ = ["measure"]
+__all__ = ["measure", "measure_reads"]
 
-_queries = load_queries(__package__, "reads.sql")
-
-ROWS = 5_000_000
-DAYS = 395
-ACTORS, GROUPS = 100_000, 4_000
-SAMPLES = 400
-PAGE = 50
-DEPTHS = (0, 10, 20_000)
-
-Read = Callable[[Connection], Awaitable[Any]]
+PAGES = 900  # of each kind, where there are as many: four parts are read to warm up, four are timed warm, one is timed cold
+BEFORE, WARM, COLD = range(4), range(4, 8), range(8, 9)
+PARTS = 9
+TARGET_MS = 5.0  # of the warm 95th percentile
 
 
 async def measure(settings: Settings, folder: Path) -> Report:
-    chosen = {"rows": ROWS, "days": DAYS, "actors": ACTORS, "groups": GROUPS, "page": PAGE, "samples": SAMPLES}
-    report = Report(scenario="reads", settings=chosen)
-    async with ground(settings, folder, tenants=1, rows=ROWS, actors=ACTORS, groups=GROUPS, days=DAYS) as made:
-        tenant_id = made.tenants[0]
-        async with made.db.transaction("point") as conn:
+    return await measure_reads(await make_history(settings, folder))
+
+
+async def measure_reads(history: History) -> Report:
+    settings = {
+        "rows": history.rows, "days": history.days, "actors": history.actors, "groups": history.groups,
+        "database_mib": history.size_mib, "shared_buffers_mib": history.buffers_mib,
+        "page": PAGE, "pages": PAGES,
+    }  # fmt: skip
+    report = Report(scenario="reads", settings=settings)
+    say("drawing pages")
+    async with served(history) as db:
+        async with db.transaction("point") as conn:
             current = await current_model(conn)
-        for name, reads in (await _reads(made, tenant_id, current)).items():
-            times = await _time(made, tenant_id, reads)
-            say(f"{name}: p50 {percentile(times, 0.5):.2f} ms, p95 {percentile(times, 0.95):.2f} ms")
-            report.figures += [
-                Figure(name=f"{name}_p50_ms", value=percentile(times, 0.5), unit="ms"),
-                Figure(name=f"{name}_p95_ms", value=percentile(times, 0.95), unit="ms", at_most=5),
-            ]
+        async with await db.owner() as owner:
+            drawn = await draw_pages(owner, history, current, PAGES)
+    warm, cold = {}, {}
+    async with served(history) as db:
+        others = [asked for pages in drawn.values() for asked in _part(pages, BEFORE)]
+        random.Random(6).shuffle(others)
+        say(f"reading {len(others):,} pages")
+        await _timed(db, history.tenant_id, others)
+        for kind, pages in drawn.items():
+            warm[kind] = await _timed(db, history.tenant_id, _part(pages, WARM))
+            _say(kind, "warm", warm[kind])
+    for kind, pages in drawn.items():
+        async with served(history) as db:
+            cold[kind] = await _timed(db, history.tenant_id, _part(pages, COLD))
+            _say(kind, "cold", cold[kind])
+    for kind in drawn:
+        for state, times, target in (("", warm[kind], TARGET_MS), ("_cold", cold[kind], None)):
+            for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99)):
+                most = target if name == "p95" and not kind.endswith("_tested") else None
+                value = percentile(times, share)
+                report.figures.append(Figure(name=f"{kind}{state}_{name}_ms", value=value, unit="ms", at_most=most))
     return report
 
 
-async def _reads(made: Ground, tenant_id: int, current: CurrentModel) -> dict[str, list[Read]]:
-    rng = random.Random(5)
-    presenter = Presenter(current.compiled.columns)
-
-    def page(filter: Filter, before: UUID | None = None) -> Read:
-        return lambda conn: read_page(conn, tenant_id, filter, current.model, presenter, limit=PAGE, before=before)
-
-    def rollup(name: str, keys: dict[str, str], per: str) -> Read:
-        question = Question(keys=keys, per=per)
-        return lambda conn: read_rollup(conn, tenant_id, current.model, name, question, limit=PAGE)
-
-    async def at_depth(query: Any, depth: int, **values: Any) -> UUID | None:
-        row = await (await made.owner.execute(query, {"tenant_id": tenant_id, "depth": depth, **values})).fetchone()
-        return row[0] if row else None
-
-    busiest = await (await made.owner.execute(_queries.busiest_groups, {"tenant_id": tenant_id})).fetchall()
-    reads: dict[str, list[Read]] = {}
-    for depth in DEPTHS:
-        own = reads[f"group_feed_depth_{depth}"] = []
-        for group_id, name in busiest[:20]:
-            before = await at_depth(_queries.group_at_depth, depth, group_id=group_id) if depth else None
-            own.append(page(Filter(group=name), before))
-        own = reads[f"list_depth_{depth}"] = []
-        before = await at_depth(_queries.tenant_at_depth, depth) if depth else None
-        own.append(page(Filter(), before))
-    some_groups = [f"team-{int(GROUPS * rng.random() ** 2)}" for _ in range(SAMPLES)]
-    some_actors = [f"user-{int(ACTORS * rng.random() ** 3)}" for _ in range(SAMPLES)]
-    reads["group_feed"] = [page(Filter(group=name)) for name in some_groups]
-    reads["actor_feed"] = [page(Filter(actor=name)) for name in some_actors]
-    reads["object_feed"] = [page(Filter(object=("workout", f"h{rng.randrange(1, ROWS)}"))) for _ in range(SAMPLES)]
-    reads["verb_list"] = [page(Filter(verb="ride"))]
-    reads["team_days"] = [rollup("team_distance", {"group": name}, "day") for name in some_groups]
-    reads["team_total"] = [rollup("team_distance", {"group": name}, "all") for name in some_groups]
-    reads["member_days"] = [rollup("member_distance", {"actor": name}, "day") for name in some_actors]
-    return reads
-
-
-async def _time(made: Ground, tenant_id: int, reads: list[Read]) -> list[float]:
-    """Milliseconds of SAMPLES reads, after one round that warms the caches as a running system's are."""
+async def _timed(db: Database, tenant_id: int, pages: Sequence[Asked]) -> list[float]:
+    """Milliseconds of each page, in a transaction of its own, as a request has it."""
     times = []
-    async with made.db.transaction("point", tenant_id=tenant_id, snapshot=True) as conn:
-        for read in reads[:50]:
-            await read(conn)
-        for number in range(SAMPLES):
-            began = perf_counter()
-            await reads[number % len(reads)](conn)
-            times.append((perf_counter() - began) * 1000)
+    for asked in pages:
+        began = perf_counter()
+        async with db.transaction("point", tenant_id=tenant_id, snapshot=True) as conn:
+            await asked.read(conn)
+        times.append((perf_counter() - began) * 1000)
     return times
+
+
+def _part(pages: Sequence[Asked], parts: range) -> list[Asked]:
+    return [asked for number, asked in enumerate(pages) if number % PARTS in parts]
+
+
+def _say(kind: str, state: str, times: list[float]) -> None:
+    shares = ", ".join(f"p{share * 100:.0f} {percentile(times, share):.2f}" for share in (0.5, 0.95, 0.99))
+    say(f"{kind}, {state}, {len(times)} pages: {shares} ms")

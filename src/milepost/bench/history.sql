@@ -1,0 +1,89 @@
+-- name: actors
+-- A tenant's actors, as intake would have interned them.
+INSERT INTO milepost.actor (tenant_id, external_id)
+SELECT %(tenant_id)s, 'user-' || n FROM generate_series(0, %(actors)s - 1) n
+
+-- name: groups
+-- Its teams, forty to a league.
+INSERT INTO milepost.groups (tenant_id, external_id, kind)
+SELECT %(tenant_id)s, 'team-' || n, 'team' FROM generate_series(0, %(groups)s - 1) n
+UNION ALL
+SELECT %(tenant_id)s, 'league-' || n, 'league' FROM generate_series(0, (%(groups)s - 1) / 40) n
+
+-- name: reach
+-- Each team counts for itself and for its league.
+INSERT INTO milepost.group_reach (tenant_id, group_id, since, until, ancestor_id, time_zone)
+SELECT tenant_id, group_id, '-infinity'::timestamptz, 'infinity'::timestamptz, group_id, '' FROM milepost.groups WHERE tenant_id = %(tenant_id)s
+UNION ALL
+SELECT t.tenant_id, t.group_id, '-infinity', 'infinity', l.group_id, ''
+FROM milepost.groups t
+JOIN milepost.groups l ON l.tenant_id = t.tenant_id
+    AND l.external_id = 'league-' || substr(t.external_id, 6)::integer / 40
+WHERE t.tenant_id = %(tenant_id)s AND t.kind = 'team'
+
+-- name: activities
+-- A part of them, in the order of time, as they would have come. Actors and objects follow Zipf's law; each actor is in one team, and every twentieth
+-- activity is addressed to the next team as well. Verbs, sources, devices and states are as uneven as they are in life.
+INSERT INTO milepost.activity (tenant_id, id, occurred_at, received_at, actor_id, group_id, more_groups, audience, verb,
+    object_kind, object_id, source, status, key, data, m_distance_m, m_duration_s, d_device)
+SELECT %(tenant_id)s,
+    (substr(milepost.id_from(at)::text, 1, 19) || '8' || substr(md5(n::text), 1, 3) || '-' || substr(md5(n::text), 4, 12))::uuid,
+    at, at, a.low + n.actor, g.low + n.actor %% %(groups)s,
+    CASE WHEN n %% 20 = 0 THEN ARRAY[g.low + (n.actor + 1) %% %(groups)s] END,
+    CASE WHEN luck < 0.6 THEN 0 WHEN luck < 0.95 THEN 1 ELSE 2 END,
+    (ARRAY['run', 'run', 'run', 'run', 'ride', 'ride', 'ride', 'walk', 'walk', 'climb'])[1 + n %% 10],
+    'route', 'r-' || n.object, (ARRAY['strava', 'strava', 'strava', 'garmin', 'polar'])[1 + n %% 5],
+    CASE WHEN n %% 97 = 0 THEN 'late' ELSE '' END, 'h' || n,
+    jsonb_build_object('note', 'river loop', 'device', 'device-' || n.device),
+    (1000 + 20000 * luck)::bigint, (300 + 6000 * luck)::bigint, 'device-' || n.device
+FROM (
+    SELECT n, random() AS luck,
+        date_trunc('milliseconds', now() - interval '1 hour' - %(days)s * interval '1 day' * (1 - n::float8 / %(rows)s)) AS at,
+        floor(power(%(actors)s, random()))::bigint - 1 AS actor, floor(power(%(objects)s, random()))::bigint - 1 AS object,
+        floor(power(%(devices)s, random()))::bigint - 1 AS device
+    FROM generate_series(%(first)s, %(last)s) n
+) n,
+(SELECT min(actor_id) AS low FROM milepost.actor WHERE tenant_id = %(tenant_id)s) a,
+(SELECT min(group_id) AS low FROM milepost.groups WHERE tenant_id = %(tenant_id)s AND kind = 'team') g
+
+-- name: stream
+-- The rows of second groups, as a load makes them.
+INSERT INTO milepost.activity_stream (tenant_id, group_id, audience, id)
+SELECT tenant_id, unnest(more_groups), audience, id FROM milepost.activity
+WHERE tenant_id = %(tenant_id)s AND more_groups IS NOT NULL
+
+-- name: fill
+-- Nothing of this history is in the numbers yet.
+INSERT INTO milepost.filling (tenant_id, name, filled_to)
+SELECT %(tenant_id)s, name, '00000000-0000-0000-0000-000000000000' FROM unnest(%(names)s::text[]) name
+
+-- name: settle
+-- As a database is that has run for a while.
+VACUUM (ANALYZE)
+
+-- name: size
+-- How large it has become, beside what the server keeps in memory.
+SELECT pg_database_size(current_database()) / 1048576, pg_size_bytes(current_setting('shared_buffers')) / 1048576
+
+-- name: span
+-- When the history begins and ends.
+SELECT min(occurred_at), max(occurred_at) FROM milepost.activity WHERE tenant_id = %(tenant_id)s
+
+-- name: ids
+-- Some activities anywhere, to begin a page of all activities at.
+SELECT id FROM milepost.activity TABLESAMPLE BERNOULLI (%(percent)s) WHERE tenant_id = %(tenant_id)s ORDER BY random() LIMIT %(count)s
+
+-- name: group_at_depth
+-- The activity after so many newer ones of the group.
+SELECT s.id FROM milepost.groups g JOIN milepost.activity s USING (tenant_id, group_id)
+WHERE tenant_id = %(tenant_id)s AND g.external_id = %(group)s
+ORDER BY s.id DESC OFFSET %(depth)s LIMIT 1
+
+-- name: group_below_depth
+-- Some activities that are deeper than that in the group, with a page or more below them.
+SELECT id FROM (
+    SELECT s.id, row_number() OVER (ORDER BY s.id DESC) AS place, count(*) OVER () AS places
+    FROM milepost.groups g JOIN milepost.activity s USING (tenant_id, group_id)
+    WHERE tenant_id = %(tenant_id)s AND g.external_id = %(group)s
+) s WHERE place > %(depth)s AND place < places - %(page)s
+ORDER BY random() LIMIT %(count)s
