@@ -14,7 +14,7 @@ import os
 import shutil
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
@@ -66,17 +66,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]
     shutil.rmtree(data_dir)
 
 
-@pytest.fixture
-def database_url(server: EmbeddedServer) -> Iterator[str]:
-    """A fresh, empty database."""
+@contextmanager
+def fresh_database(server: EmbeddedServer, template: str | None = None) -> Iterator[str]:
+    """The URL of a database that nobody has used: empty, or a copy of the one of that name. It is dropped at the end."""
     name = f"test_{next(_numbers)}"
-    yield server.ensure_database(name)
+    yield server.ensure_database(name) if template is None else server.clone_database(template, name)
     server.drop_database(name)
 
 
-@pytest.fixture(scope="session")
-def template(server: EmbeddedServer) -> str:
-    """The name of the migrated database, which `template_url` copies."""
+def migrated(server: EmbeddedServer) -> str:
+    """The name of a database with milepost's schema, to be copied."""
     from milepost.schema import migrate
 
     url = server.ensure_database(TEMPLATE)
@@ -90,11 +89,23 @@ def template(server: EmbeddedServer) -> str:
 
 
 @pytest.fixture
+def database_url(server: EmbeddedServer) -> Iterator[str]:
+    """A fresh, empty database."""
+    with fresh_database(server) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def template(server: EmbeddedServer) -> str:
+    """The name of the migrated database, which `template_url` copies."""
+    return migrated(server)
+
+
+@pytest.fixture
 def template_url(server: EmbeddedServer, template: str) -> Iterator[str]:
     """A fresh database with milepost's schema."""
-    name = f"test_{next(_numbers)}"
-    yield server.clone_database(template, name)
-    server.drop_database(name)
+    with fresh_database(server, template) as url:
+        yield url
 
 
 @pytest.fixture

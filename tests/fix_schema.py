@@ -6,19 +6,14 @@
 
 from __future__ import annotations
 
-import itertools
 import shutil
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from fix_postgres import DISTRIBUTION_BIN, in_own_loop
+from fix_postgres import DISTRIBUTION_BIN, fresh_database, migrated
 from milepost.postgres import Connection, Database, EmbeddedServer
-from milepost.schema import migrate
 from milepost.settings import Settings
-
-TEMPLATE = "each_template"
-_numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session", params=["first found", "distribution"])
@@ -38,30 +33,21 @@ def any_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 @pytest.fixture
 def empty_url(any_server: EmbeddedServer) -> Iterator[str]:
     """A fresh, empty database."""
-    name = f"empty_{next(_numbers)}"
-    yield any_server.ensure_database(name)
-    any_server.drop_database(name)
+    with fresh_database(any_server) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
 def any_template(any_server: EmbeddedServer) -> str:
     """The name of the migrated database, which `any_url` copies."""
-    url = any_server.ensure_database(TEMPLATE)
-
-    async def apply() -> None:
-        async with await Database.connect_owner(url) as owner:
-            await migrate(owner)
-
-    in_own_loop(apply)
-    return TEMPLATE
+    return migrated(any_server)
 
 
 @pytest.fixture
 def any_url(any_server: EmbeddedServer, any_template: str) -> Iterator[str]:
     """A fresh database with milepost's schema."""
-    name = f"any_{next(_numbers)}"
-    yield any_server.clone_database(any_template, name)
-    any_server.drop_database(name)
+    with fresh_database(any_server, any_template) as url:
+        yield url
 
 
 @pytest.fixture

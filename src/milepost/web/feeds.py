@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import Response, get
+from litestar.di import NamedDependency, Provide
 from litestar.params import QueryParameter
 
 from milepost.access.actors import actor_ids
@@ -18,21 +21,7 @@ from milepost.feeds.read import Page, read_page
 from milepost.web import schemas
 from milepost.web.answers import page
 from milepost.web.openapi import documented
-from milepost.web.parameters import (
-    Cursor,
-    From,
-    IdInPath,
-    Limit,
-    OneActor,
-    OneGroup,
-    OneObject,
-    OneSource,
-    OneStatus,
-    OneVerb,
-    To,
-    moment,
-    object_asked,
-)
+from milepost.web.parameters import NARROWED, Cursor, From, IdInPath, Limit, Narrowed, OneVerb, To, moment, object_asked
 from milepost.web.request import ApiRequest, reads, unescape
 
 __all__ = ["routes"]
@@ -51,9 +40,43 @@ Include = Annotated[
 ]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """What every list of activities may be asked for: a span of time, what to show, and a page."""
+
+    since: datetime | None
+    until: datetime | None
+    fields: tuple[str, ...]
+    included: tuple[str, ...]
+    limit: int
+    cursor: str | None
+
+
+def listing(
+    since: From = None,
+    until: To = None,
+    fields: Fields = None,
+    included: Include = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Listing:
+    return Listing(
+        since=moment("from", since),
+        until=moment("to", until),
+        fields=_words("fields", fields, FIELDS),
+        included=_words("include", included, INCLUDABLE),
+        limit=limit,
+        cursor=cursor,
+    )
+
+
+LISTING = {"listing": Provide(listing, sync_to_thread=False)}
+
+
 @get(
     "/v1/activities",
     guards=[reads],
+    dependencies={**LISTING, **NARROWED},
     summary="List activities, newest first",
     description="All filters given must hold. `data.NAME=value` filters by a data field that the model declares as a filter. "
     "Where filters have no index of their own, a page may hold fewer items than `limit`, even none: the list goes on "
@@ -61,117 +84,70 @@ Include = Annotated[
     opt=documented("Activities", schemas.ActivityPage, data_filters=True),
 )
 async def list_activities(
-    request: ApiRequest,
-    actor: OneActor = None,
-    verb: OneVerb = None,
-    object: OneObject = None,
-    group: OneGroup = None,
-    source: OneSource = None,
-    status: OneStatus = None,
-    since: From = None,
-    until: To = None,
-    fields: Fields = None,
-    included: Include = None,
-    limit: Limit = 50,
-    cursor: Cursor = None,
+    request: ApiRequest, listing: NamedDependency[Listing], narrowed: NamedDependency[Narrowed]
 ) -> Response[bytes]:
     wanted = Filter(
-        actor=actor,
-        group=group,
-        object=object_asked(object),
-        verb=verb,
-        source=source,
-        status=status,
-        since=moment("from", since),
-        until=moment("to", until),
+        actor=narrowed.actor,
+        group=narrowed.group,
+        object=object_asked(narrowed.object),
+        verb=narrowed.verb,
+        source=narrowed.source,
+        status=narrowed.status,
+        since=listing.since,
+        until=listing.until,
         data=_data(request),
     )
-    return await _listed(request, wanted, limit=limit, cursor=cursor, fields=fields, included=included)
+    return await _listed(request, wanted, listing)
 
 
 @get(
     "/v1/groups/{group:str}/feed",
     guards=[reads],
+    dependencies=LISTING,
     summary="A group's feed",
     description="What was addressed to the group, as the first or a later one of several. Not of the groups below it.",
     opt=documented("Feeds", schemas.ActivityPage),
 )
 async def group_feed(
-    request: ApiRequest,
-    group: IdInPath,
-    since: From = None,
-    until: To = None,
-    verb: OneVerb = None,
-    fields: Fields = None,
-    included: Include = None,
-    limit: Limit = 50,
-    cursor: Cursor = None,
+    request: ApiRequest, group: IdInPath, listing: NamedDependency[Listing], verb: OneVerb = None
 ) -> Response[bytes]:
-    wanted = Filter(group=unescape(group), verb=verb, since=moment("from", since), until=moment("to", until))
-    return await _listed(request, wanted, limit=limit, cursor=cursor, fields=fields, included=included, of="group")
+    wanted = Filter(group=unescape(group), verb=verb, since=listing.since, until=listing.until)
+    return await _listed(request, wanted, listing, of="group")
 
 
 @get(
     "/v1/actors/{actor:str}/feed",
     guards=[reads],
+    dependencies=LISTING,
     summary="An actor's feed",
     description="What the actor did.",
     opt=documented("Feeds", schemas.ActivityPage),
 )
 async def actor_feed(
-    request: ApiRequest,
-    actor: IdInPath,
-    since: From = None,
-    until: To = None,
-    verb: OneVerb = None,
-    fields: Fields = None,
-    included: Include = None,
-    limit: Limit = 50,
-    cursor: Cursor = None,
+    request: ApiRequest, actor: IdInPath, listing: NamedDependency[Listing], verb: OneVerb = None
 ) -> Response[bytes]:
-    wanted = Filter(actor=unescape(actor), verb=verb, since=moment("from", since), until=moment("to", until))
-    return await _listed(request, wanted, limit=limit, cursor=cursor, fields=fields, included=included, of="actor")
+    wanted = Filter(actor=unescape(actor), verb=verb, since=listing.since, until=listing.until)
+    return await _listed(request, wanted, listing, of="actor")
 
 
 @get(
     "/v1/objects/{kind:str}/{object_id:str}/feed",
     guards=[reads],
+    dependencies=LISTING,
     summary="An object's feed",
     description="What was done to the object. It is known by its activities alone: one without any has an empty feed.",
     opt=documented("Feeds", schemas.ActivityPage),
 )
 async def object_feed(
-    request: ApiRequest,
-    kind: IdInPath,
-    object_id: IdInPath,
-    since: From = None,
-    until: To = None,
-    verb: OneVerb = None,
-    fields: Fields = None,
-    included: Include = None,
-    limit: Limit = 50,
-    cursor: Cursor = None,
+    request: ApiRequest, kind: IdInPath, object_id: IdInPath, listing: NamedDependency[Listing], verb: OneVerb = None
 ) -> Response[bytes]:
-    wanted = Filter(
-        object=(unescape(kind), unescape(object_id)), verb=verb, since=moment("from", since), until=moment("to", until)
-    )
-    return await _listed(request, wanted, limit=limit, cursor=cursor, fields=fields, included=included)
+    named = (unescape(kind), unescape(object_id))
+    return await _listed(request, Filter(object=named, verb=verb, since=listing.since, until=listing.until), listing)
 
 
-async def _listed(
-    request: ApiRequest,
-    filter: Filter,
-    *,
-    limit: int,
-    cursor: str | None,
-    fields: str | None,
-    included: str | None,
-    of: str | None = None,
-) -> Response[bytes]:
+async def _listed(request: ApiRequest, filter: Filter, listing: Listing, *, of: str | None = None) -> Response[bytes]:
     """of: whose feed it is, which must exist."""
-    shown = _words("fields", fields, FIELDS)
-    wanted = _words("include", included, INCLUDABLE)
-    position = request.position(cursor)
+    position = request.position(listing.cursor)
     served, tenant_id = request.services.models.current, request.user.tenant_id
     more: dict[str, Any] = {}
     async with request.services.db.transaction("point", tenant_id=tenant_id, snapshot=True) as conn:
@@ -181,16 +157,16 @@ async def _listed(
             filter,
             served.model,
             served.presenter,
-            limit=limit,
+            limit=listing.limit,
             before=None if position is None else UUID(bytes=position),
         )
         if of is not None and not found.items and found.next is None:
             known = await (group_ids if of == "group" else actor_ids)(conn, tenant_id, [getattr(filter, of)])
             if not known:
                 raise NotFound(f"There is no {of} {getattr(filter, of)!r}.")
-        if wanted:
-            more["included"] = await include(conn, tenant_id, found.items, wanted)
-    return page(request, _with(found, shown), None if found.next is None else found.next.bytes, **more)
+        if listing.included:
+            more["included"] = await include(conn, tenant_id, found.items, listing.included)
+    return page(request, _with(found, listing.fields), None if found.next is None else found.next.bytes, **more)
 
 
 def _with(found: Page, shown: Collection[str]) -> list[dict[str, Any]]:

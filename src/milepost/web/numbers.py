@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated
 
 from litestar import Response, get
+from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
+from milepost.model import Model
+from milepost.postgres import Connection
 from milepost.rollups.goals import read_goal
 from milepost.rollups.latest import read_latest
 from milepost.rollups.pairs import read_pairs
@@ -16,15 +22,14 @@ from milepost.web import schemas
 from milepost.web.answers import page, tagged
 from milepost.web.openapi import documented
 from milepost.web.parameters import (
+    NARROWED,
     Cursor,
     IdInPath,
     Limit,
+    Narrowed,
     OneActor,
     OneGroup,
     OneObject,
-    OneSource,
-    OneStatus,
-    OneVerb,
     local_moment,
 )
 from milepost.web.request import ApiRequest, reads, unescape
@@ -48,6 +53,7 @@ LastBucket = Annotated[str | None, QueryParameter(name="to", description="Bucket
 @get(
     "/v1/rollups/{name:str}",
     guards=[reads],
+    dependencies=NARROWED,
     summary="Rows of a rollup, the newest bucket first",
     description="Filtered by the rollup's keys; `data.NAME=value` where it is kept by a data field. Buckets are the "
     "group's local time: a day, week or month by its first date, an hour as 2026-03-01T13:00, a term by its name, `all` "
@@ -57,12 +63,7 @@ LastBucket = Annotated[str | None, QueryParameter(name="to", description="Bucket
 async def rollup(
     request: ApiRequest,
     name: IdInPath,
-    group: OneGroup = None,
-    actor: OneActor = None,
-    object: OneObject = None,
-    verb: OneVerb = None,
-    source: OneSource = None,
-    status: OneStatus = None,
+    narrowed: NamedDependency[Narrowed],
     since: FirstBucket = None,
     until: LastBucket = None,
     bucket: Bucket = "day",
@@ -70,13 +71,13 @@ async def rollup(
     cursor: Cursor = None,
 ) -> Response[bytes]:
     question = Question(
-        keys=_keys(request, group=group, actor=actor, object=object, verb=verb, source=source, status=status),
+        keys=_keys(request, **asdict(narrowed)),
         per=bucket,
         since=local_moment("from", since),
         until=local_moment("to", until),
     )
-    tenant_id, after, model = request.user.tenant_id, request.position(cursor), request.services.models.current.model
-    async with request.services.db.transaction("point", tenant_id=tenant_id, snapshot=True) as conn:
+    after = request.position(cursor)
+    async with _reading(request) as (conn, tenant_id, model):
         found = await read_rollup(conn, tenant_id, model, unescape(name), question, limit=limit, after=after)
     return page(request, found.items, found.next)
 
@@ -89,9 +90,8 @@ async def rollup(
     opt=documented("Numbers", schemas.Goal),
 )
 async def goal(request: ApiRequest, name: IdInPath, group: OneGroup = None, actor: OneActor = None) -> Response[bytes]:
-    tenant_id, model = request.user.tenant_id, request.services.models.current.model
     asked, now = _keys(request, group=group, actor=actor), datetime.now(UTC)
-    async with request.services.db.transaction("point", tenant_id=tenant_id, snapshot=True) as conn:
+    async with _reading(request) as (conn, tenant_id, model):
         return tagged(request, await read_goal(conn, tenant_id, model, unescape(name), asked, now=now))
 
 
@@ -111,9 +111,8 @@ async def latest(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response[bytes]:
-    tenant_id, after, model = request.user.tenant_id, request.position(cursor), request.services.models.current.model
-    asked = _keys(request, group=group, actor=actor, object=object)
-    async with request.services.db.transaction("point", tenant_id=tenant_id, snapshot=True) as conn:
+    after, asked = request.position(cursor), _keys(request, group=group, actor=actor, object=object)
+    async with _reading(request) as (conn, tenant_id, model):
         found = await read_latest(conn, tenant_id, model, unescape(name), asked, limit=limit, after=after)
     return page(request, found.items, found.next)
 
@@ -133,10 +132,18 @@ async def pairs(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response[bytes]:
-    tenant_id, after, model = request.user.tenant_id, request.position(cursor), request.services.models.current.model
-    async with request.services.db.transaction("point", tenant_id=tenant_id, snapshot=True) as conn:
+    after = request.position(cursor)
+    async with _reading(request) as (conn, tenant_id, model):
         found = await read_pairs(conn, tenant_id, model, unescape(name), object=object, group=group, limit=limit, after=after)
     return page(request, found.items, found.next)
+
+
+@asynccontextmanager
+async def _reading(request: ApiRequest) -> AsyncIterator[tuple[Connection, int, Model]]:
+    """A snapshot in which the tenant's numbers are read, as the model declares them now."""
+    tenant_id, model = request.user.tenant_id, request.services.models.current.model
+    async with request.services.db.transaction("point", tenant_id=tenant_id, snapshot=True) as conn:
+        yield conn, tenant_id, model
 
 
 def _keys(request: ApiRequest, **asked: str | None) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Parameters that several routes share, and what is done about those that a route does not have.
+"""Parameters that several routes share, singly or gathered, and what is done about those that a route does not have.
 
 A parameter that is unknown, given twice or empty is an error that names it: a misspelt filter must not be a filter
 ignored.
@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Annotated
 
+from litestar.di import Provide
 from litestar.params import PathParameter, QueryParameter
 
 from milepost.activity import id_from
@@ -19,11 +21,13 @@ from milepost.errors import FieldError, InvalidInput
 from milepost.rollups.keys import object_of
 
 __all__ = [
+    "NARROWED",
     "At",
     "Cursor",
     "From",
     "IdInPath",
     "Limit",
+    "Narrowed",
     "OneActor",
     "OneGroup",
     "OneObject",
@@ -60,6 +64,32 @@ OneStatus = Annotated[str | None, QueryParameter(name="status", description="Onl
 Search = Annotated[str | None, QueryParameter(name="q", description="Part of the name or the id, in any case.")]
 # An id may hold any character; a slash in it is written %2F.
 IdInPath = Annotated[str, PathParameter(description="The app's own id. A slash in it is written %2F.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Narrowed:
+    """To one of each that is given. A route whose handler takes it has these parameters, and `NARROWED` among its dependencies."""
+
+    actor: str | None
+    group: str | None
+    object: str | None
+    verb: str | None
+    source: str | None
+    status: str | None
+
+
+def narrowed(
+    actor: OneActor = None,
+    group: OneGroup = None,
+    object: OneObject = None,
+    verb: OneVerb = None,
+    source: OneSource = None,
+    status: OneStatus = None,
+) -> Narrowed:
+    return Narrowed(actor=actor, group=group, object=object, verb=verb, source=source, status=status)
+
+
+NARROWED = {"narrowed": Provide(narrowed, sync_to_thread=False)}
 
 
 def refuse_unknown(asked: Iterable[tuple[str, str]], known: Collection[str]) -> None:
