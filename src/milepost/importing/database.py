@@ -18,7 +18,7 @@ from typing import Any, Final
 from milepost.access.tenants import Tenant, find_tenant
 from milepost.errors import Timeout
 from milepost.intake.accept import Acceptor
-from milepost.intake.load import Loader
+from milepost.intake.loader import Loader
 from milepost.intake.queue import Kind, Loaded, Queue
 from milepost.intake.rotation import adopt_before_loading
 from milepost.model import Model

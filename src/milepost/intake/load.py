@@ -40,7 +40,7 @@ from milepost.schema.models import CurrentModel, current_model
 from milepost.settings import Settings
 from milepost.storage.partitions import ensure_partitions
 
-__all__ = ["Lane", "Loader"]
+__all__ = ["Lane"]
 
 _queries = load_queries(__package__, "load.sql")
 _log = structlog.get_logger(__name__)
@@ -48,6 +48,8 @@ _log = structlog.get_logger(__name__)
 COMMANDS_PER_LOAD_MAX = 500
 CHUNK_ROWS = 20_000  # of history, in one step of filling
 LOOKS_AFTER_DUPLICATE = 50  # loads
+POLL_AGAIN_S = 0.1
+PENDING_MAX = 50_000  # batches: what is known of them lies in memory, about half a kilobyte each
 HORIZON_HELD_S = 5.0  # from then on a lane folds at most once a second
 SESSION = {
     # The queue is the record: a load that a crash takes back is loaded again.
@@ -72,10 +74,21 @@ class ModelChanged(MilepostError):
 class Lane:
     """One lane's loading session. Not reentrant: one task runs it."""
 
-    def __init__(self, db: Database, queue: Queue, lane: int, holder: str, settings: Settings) -> None:
+    def __init__(
+        self,
+        db: Database,
+        queue: Queue,
+        lane: int,
+        holder: str,
+        settings: Settings,
+        *,
+        leaving: asyncio.Event | None = None,
+    ) -> None:
+        """leaving: when it is set, `run_once` ends after the load under way, with whatever waits."""
         self.db = db
         self.queue = queue
         self.lane = lane
+        self.leaving = leaving or asyncio.Event()
         self.settings = settings
         self.holder = holder
         self.waiting: dict[int, deque[Batch]] = {}  # by tenant, in order
@@ -102,7 +115,9 @@ class Lane:
     async def open(self) -> bool:
         """Connect and take the lease. False: another loader holds the lane."""
         self._conn = await self.db.direct(f"lane-{self.lane}", settings=SESSION)
-        self._reader = LaneReader(self._conn, self.lane, self.holder, LaneSettings(lease_s=self.settings.lease_s))
+        lease_s = self.settings.lease_s
+        settings = LaneSettings(lease_s=lease_s, renew_s=min(LaneSettings.renew_s, 0.3 * lease_s))
+        self._reader = LaneReader(self._conn, self.lane, self.holder, settings)
         if not await self._reader.acquire():
             await self.close()
             return False
@@ -125,15 +140,20 @@ class Lane:
     async def run_once(self) -> int:
         """Load all that is in the lane now, and one chunk of history where a new rollup is being filled. → batches loaded."""
         loaded = 0
-        while await self.poll():
+        while not self.leaving.is_set() and await self.poll():
             if pause := await self.pace_s():
                 await asyncio.sleep(pause)
                 await self.poll()
-            while self.trouble.next_due(self.waiting) is not None:
+            polled_at = monotonic()
+            while not self.leaving.is_set() and self.trouble.next_due(self.waiting) is not None:
                 loaded += await self.step()
+                # Else who comes while a long backlog is loaded would wait behind all of it, whoever's it is.
+                if monotonic() - polled_at > POLL_AGAIN_S and self.reader.pending < PENDING_MAX:
+                    await self.poll()
+                    polled_at = monotonic()
             if self.waiting:  # all of them wait for another try
                 break
-        while await self.fill():
+        while not self.leaving.is_set() and await self.fill():
             pass
         return loaded
 
@@ -428,58 +448,3 @@ class Lane:
                 await self.conn.execute(statement)
         self._current = current
         self._acceptor = Acceptor(current.model, current.version)
-
-
-class Loader:
-    """The loading side of a server process: one task for each lane whose lease it can get, and keeps."""
-
-    def __init__(self, db: Database, queue: Queue, settings: Settings, *, holder: str) -> None:
-        self.db = db
-        self.queue = queue
-        self.settings = settings
-        self.holder = holder
-        self._stopping = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
-
-    async def start(self) -> None:
-        with translated():
-            conn = await self.db.direct("loader")
-            try:
-                rows = await (await conn.execute(_queries.lanes)).fetchall()
-            finally:
-                await conn.close()
-        self._tasks = [asyncio.create_task(self._run(lane), name=f"lane-{lane}") for (lane,) in rows]
-
-    async def stop(self) -> None:
-        """Finish the transactions under way, give the leases back. Complete when it returns; safe twice."""
-        self._stopping.set()
-        tasks, self._tasks = self._tasks, []
-        await asyncio.gather(*tasks, return_exceptions=False)
-
-    async def _run(self, lane: int) -> None:
-        failures = 0
-        while not self._stopping.is_set():
-            session = Lane(self.db, self.queue, lane, self.holder, self.settings)
-            try:
-                if not await session.open():
-                    await self._pause(self.settings.lease_s / 2)
-                    continue
-                while not self._stopping.is_set():
-                    await session.run_once()
-                    failures = 0
-                    await self.queue.wait_for_batches(lane, self.settings.poll_ms / 1000)
-            except MilepostError as error:
-                failures += 1
-                _log.warning("lane interrupted", lane=lane, error=str(error), failures=failures)
-                await self._pause(min(5.0, 0.1 * 2**failures))
-            except Exception:
-                # Our own mistake. The lane must go on all the same: nothing else loads it.
-                failures += 1
-                _log.exception("lane failed", lane=lane, failures=failures)
-                await self._pause(min(5.0, 0.1 * 2**failures))
-            finally:
-                await session.close()
-
-    async def _pause(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), seconds)

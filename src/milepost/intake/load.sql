@@ -170,7 +170,3 @@ DISCARD TEMP
 -- name: horizon
 -- The oldest transaction that writes: as long as it stays the same, no dead row version can be removed.
 SELECT pg_snapshot_xmin(pg_current_snapshot())::text
-
--- name: lanes
--- The lanes there are.
-SELECT lane FROM milepost.lane ORDER BY lane

@@ -42,7 +42,7 @@ __all__ = [
     "status",
 ]
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 OLDEST_SERVER = 15
 LOCK = "milepost.migrate"

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from milepost.access.keys import Keys
 from milepost.errors import SchemaMismatch
 from milepost.feeds.cursor import Cursors
-from milepost.intake.load import Loader
+from milepost.intake.loader import Loader
 from milepost.intake.queue import Queue
 from milepost.intake.receipts import Receipts
 from milepost.intake.rotation import adopt_before_loading

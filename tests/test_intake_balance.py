@@ -1,0 +1,124 @@
+"""Lanes shared out among loaders: evenly, at rest once even, and taken over from the dead."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from pathlib import Path
+from time import monotonic
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fix_queue import column, owner_of, until, value
+from milepost.intake._balance import plan
+from milepost.intake.loader import Loader
+from milepost.intake.queue import Queue
+from milepost.postgres import Database
+from milepost.schema import migrate
+from milepost.schema.models import apply_model
+from milepost.settings import Settings
+from test_cli_serve import serving
+
+LEASE_S = 5.0  # the default
+HELD = "SELECT holder FROM milepost.lane WHERE expires_at > clock_timestamp()"
+MODEL = (Path(__file__).parent / "models" / "spine.toml").read_text(encoding="utf-8")
+
+
+@given(lanes=st.integers(1, 24), loaders=st.integers(1, 9), seed=st.integers(0, 2**32))
+def test_shares_become_even_and_stay_so(lanes: int, loaders: int, seed: int) -> None:
+    """From wherever it begins: within as many rounds as there are lanes every lane is served, no two loaders differ by more than one
+    lane, and then nothing moves any more, even where each acts on what it saw at the round's beginning."""
+    rng = random.Random(seed)
+    live = [f"loader-{number}" for number in range(loaders)]
+    holders: dict[int, str | None] = {lane: rng.choice([*live, None]) for lane in range(lanes)}
+    for _ in range(lanes + 2):
+        seen = dict(holders)
+        moved = False
+        for me in rng.sample(live, loaders):
+            wanted = plan(me, seen, live)
+            for lane in wanted.leave:
+                assert holders[lane] == me
+                holders[lane], moved = None, True
+            for lane in wanted.take:
+                if holders[lane] is None:  # the lease decides
+                    holders[lane], moved = me, True
+        if not moved:
+            break
+    assert not moved
+    shares = Counter(holders.values())
+    assert None not in shares
+    assert max(shares[one] for one in live) - min(shares[one] for one in live) <= 1
+
+
+def test_a_stranger_keeps_its_lane() -> None:
+    """A lane held by nobody who shares is neither taken nor waited for."""
+    wanted = plan("a", {0: "an older version", 1: None}, ["a"])
+    assert (wanted.take, wanted.leave) == ((1,), ())
+
+
+async def shares(db: Database) -> Callable[[], Awaitable[list[int]]]:
+    """How many lanes each holder has, the most first."""
+
+    async def look() -> list[int]:
+        async with db.transaction("point") as conn:
+            return sorted(Counter(await column(conn, HELD)).values(), reverse=True)
+
+    return look
+
+
+async def test_a_second_loader_gets_its_half(template_url: str, settings: Settings) -> None:
+    """Lanes move to it one after the other, between loads; when it stops, they move back at once."""
+    async with await Database.open(template_url, settings) as db, owner_of(db) as owner:
+        await migrate(owner, 4)
+        await apply_model(owner, MODEL)
+        queue = Queue(db, settings)
+        await queue.start()
+        first, second = (Loader(db, queue, settings, holder=name) for name in ("first", "second"))
+        held = await shares(db)
+        await first.start()
+        await until(lambda: is_equal(held, [4]))
+        await second.start()
+        await until(lambda: is_equal(held, [2, 2]))
+        epochs = "SELECT sum(epoch) FROM milepost.lane"
+        before = await value(owner, epochs)
+        for _ in range(3):  # at rest: nothing changes hands
+            await first.run_once()
+            await second.run_once()
+        assert await value(owner, epochs) == before
+        await second.stop()
+        await until(lambda: is_equal(held, [4]))
+        assert await column(owner, "SELECT holder FROM milepost.loader") == ["first"]
+        await first.stop()
+        assert await held() == []
+        await queue.stop()
+
+
+async def is_equal(held: Callable[[], Awaitable[list[int]]], wanted: list[int]) -> bool:
+    return await held() == wanted
+
+
+@pytest.mark.timeout(180)
+async def test_a_killed_servers_lanes_are_taken_over(template_url: str, settings: Settings, tmp_path: Path) -> None:
+    """Three servers share six lanes, two each; one is killed with SIGKILL, and within its lease and a look the others have three."""
+    async with await Database.open(template_url, settings) as db, owner_of(db) as owner:
+        await migrate(owner, 6)
+        await apply_model(owner, MODEL)
+        held = await shares(db)
+        with ExitStack() as stack:
+            given = {"database_url": template_url, "data_dir": str(tmp_path), "lanes": "6"}
+            processes = [stack.enter_context(serving(**given))[0] for _ in range(3)]
+            async with asyncio.timeout(60):
+                await until(lambda: is_equal(held, [2, 2, 2]))
+            processes[1].send_signal(signal.SIGKILL)
+            began = monotonic()
+            async with asyncio.timeout(60):
+                await until(lambda: is_equal(held, [3, 3]))
+            took = monotonic() - began
+            print(f"taken over {took:.2f} s after the kill")
+            assert took < LEASE_S + 3.0
