@@ -14,7 +14,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["letter", "letters", "log"]
+__all__ = ["letter", "letters", "log", "many"]
 
 WIDTH_OF_A_PIPE = 240
 COLOURS = {"constraint": "red", "data": "red", "schema": "magenta", "model": "yellow", "mapping": "yellow", "parked": "cyan"}
@@ -25,21 +25,20 @@ _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 def letters(found: Sequence[Row], *, more: bool) -> None:
     console = _console()
-    table = _table("NUMBER", "TENANT", "KIND", "ROWS", "CLASS", "FAILED", "TRIES", "ERROR")
+    table = _table("NUMBER", "TENANT", "KIND", "ROWS", "CLASS", "FAILED", "ERROR")
     for one in found:
         table.add_row(
             str(one["id"]),
             one["tenant"],
             one["kind"],
-            _rows(one),
+            _rows(one, place=False),
             Text(one["error_class"], style=COLOURS.get(one["error_class"], "")),
-            _time(one["failed_at"]),
-            str(one["tries"]),
+            f"{one['failed_at'].astimezone(UTC):%Y-%m-%d %H:%M}",
             Text(one["error"]),
         )
     console.print(table)
     rows = sum(one["rows"] for one in found)
-    said = f"{len(found):,} dead letters, {rows:,} rows"
+    said = f"{many(len(found), 'dead letter')} of {many(rows, 'row')}; times are UTC"
     console.print(f"{said}; there are more: --after {found[-1]['id']}" if more else said, style="dim", highlight=False)
 
 
@@ -47,6 +46,7 @@ def letter(one: Row) -> None:
     console = _console()
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="bold")
+    tries = "1 try" if one["tries"] == 1 else f"{one['tries']:,} tries"
     table.add_column(overflow="fold")
     for name, value in (
         ("number", str(one["id"])),
@@ -55,7 +55,10 @@ def letter(one: Row) -> None:
         ("rows", _rows(one)),
         ("batch", "-" if one["batch_id"] is None else f"{one['batch_id']}, accepted under model {one['model']}"),
         ("received", _time(one["received_at"])),
-        ("failed", f"{_time(one['first_failed_at'])} first, {_time(one['failed_at'])} last, in {one['tries']} tries"),
+        (
+            "failed",
+            f"{_time(one['first_failed_at'])} first, {_time(one['failed_at'])} last, in {tries}",
+        ),
         ("class", Text(one["error_class"], style=COLOURS.get(one["error_class"], ""))),
         ("error", Text(one["error"])),
     ):
@@ -103,21 +106,27 @@ def _console() -> Console:
 def _table(*titles: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for title in titles:
-        right = title in ("NUMBER", "ROWS", "TRIES", "LETTERS")
+        right = title in ("NUMBER", "ROWS", "LETTERS")
         table.add_column(
             title,
             justify="right" if right else "left",
             no_wrap=title not in ("ERROR", "ERRORS", "REASON", "TENANT", "BY"),
             overflow="fold",
+            min_width=36 if title == "ERROR" else None,
         )
     return table
 
 
-def _rows(one: Row) -> str:
+def many(number: int, noun: str) -> str:
+    """Such as `1 row`, `2,000 rows`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _rows(one: Row, *, place: bool = True) -> str:
     """Such as `3 of 10,000 (from 7,321)`."""
     if one["rows"] == one["batch_rows"]:
         return f"{one['rows']:,}"
-    return f"{one['rows']:,} of {one['batch_rows']:,} (from {one['first_row']:,})"
+    return f"{one['rows']:,} of {one['batch_rows']:,}" + (f" (from {one['first_row']:,})" if place else "")
 
 
 def _time(moment: datetime) -> str:

@@ -163,9 +163,11 @@ def replay(
     if as_json:
         print_json({"letters": done.letters, "rows": done.rows, "kept": done.kept, "batches": done.batches})
     else:
-        click.echo(f"replayed: {done.letters:,} letters, {done.rows:,} rows; they are in the queue")
+        click.echo(f"replayed: {tables.many(done.letters, 'letter')} of {tables.many(done.rows, 'row')}; in the queue again")
         if done.kept:
-            click.echo(f"kept: {done.kept:,} rows, which the current model does not take; see `milepost dead-letters list`")
+            click.echo(
+                f"kept: {tables.many(done.kept, 'row')}, which the current model does not take; see `milepost dead-letters list`"
+            )
     return 1 if done.kept else 0
 
 
@@ -203,7 +205,7 @@ def discard(
     if as_json:
         print_json({"letters": done.letters, "rows": done.rows})
     else:
-        click.echo(f"discarded: {done.letters:,} letters, {done.rows:,} rows")
+        click.echo(f"discarded: {tables.many(done.letters, 'letter')} of {tables.many(done.rows, 'row')}")
 
 
 @dead_letters.command()
