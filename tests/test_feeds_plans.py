@@ -1,6 +1,7 @@
-"""The plans of hot queries, against the real schema with rows in it.
+"""The plans of hot queries, against the real schema with rows in it, on each PostgreSQL that is installed here.
 
-Each page's statements are planned generically, as a prepared statement is in the end, and compared with `tests/plans/NAME.txt`.
+Each page's statements are planned generically, as a prepared statement is in the end, and compared with
+`tests/plans/MAJOR/NAME.txt`, for the oldest and the newest major version that is served.
 A plan that reads a whole table, or sorts more than a page, is refused whatever the snapshot says; so is one made for the values
 asked for. `MILEPOST_TEST_WRITE_PLANS=1` writes the snapshots anew: look at the difference before it is committed.
 """
@@ -19,6 +20,7 @@ from uuid import UUID
 import pytest
 import pytest_asyncio
 
+from fix_postgres import fresh_database
 from milepost.access.tenants import create_tenant
 from milepost.activity import id_from
 from milepost.feeds.filters import Filter
@@ -34,11 +36,12 @@ from milepost.storage.activities import Presenter, by_ids
 from milepost.storage.by_index import plan_by_index
 from milepost.storage.partitions import ensure_partitions
 
+pytest_plugins = ["fix_schema"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MODEL = Path(__file__).parent / "models" / "spine.toml"
 PLANS = Path(__file__).parent / "plans"
-SNAPSHOTS_OF = 18  # the major version whose plans are kept
+SNAPSHOTS_OF = (15, 18)  # the major versions whose plans are kept
 WRITE = os.environ.get("MILEPOST_TEST_WRITE_PLANS") == "1"
 LIMIT = 50
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -172,9 +175,9 @@ class Populated:
 
 
 @pytest.fixture(scope="module")
-def plans_url(server: EmbeddedServer, template: str) -> Iterator[str]:
-    yield server.clone_database(template, "plans")
-    server.drop_database("plans")
+def plans_url(any_server: EmbeddedServer, any_template: str) -> Iterator[str]:
+    with fresh_database(any_server, any_template) as url:
+        yield url
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -236,15 +239,16 @@ def numbered(asked: Asked) -> tuple[str, list[Any]]:
 @pytest.mark.parametrize("name", READS)
 async def test_plans_are_as_they_were(populated: Populated, name: str) -> None:
     """The generic plans are those that were looked at when the snapshot was written."""
-    if populated.major != SNAPSHOTS_OF:
-        pytest.skip(f"the snapshots are of PostgreSQL {SNAPSHOTS_OF}")
+    if populated.major not in SNAPSHOTS_OF:
+        pytest.skip(f"the snapshots are of PostgreSQL {' and '.join(map(str, SNAPSHOTS_OF))}")
     parts = []
     for text, rows in await explained(populated, READS[name], mode="force_generic_plan", options="COSTS OFF"):
         mark = re.match(r"/\* (\S+) \*/", text)
         parts.append("\n".join([f"-- {mark[1] if mark else 'query'}", *(row[0] for row in rows)]))
     shown = "\n\n".join(parts) + "\n"
-    file = PLANS / f"{name}.txt"
+    file = PLANS / str(populated.major) / f"{name}.txt"
     if WRITE:
+        file.parent.mkdir(exist_ok=True)
         file.write_text(shown, encoding="utf-8")
     assert shown == file.read_text(encoding="utf-8")
 
@@ -273,6 +277,8 @@ def nodes(plan: dict[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[d
         yield from nodes(child, (*above, plan["Node Type"]))
 
 
-async def test_every_snapshot_is_of_a_plan() -> None:
-    """No file is left of a query that is gone."""
-    assert {file.stem for file in PLANS.glob("*.txt")} == set(READS)
+@pytest.mark.parametrize("major", SNAPSHOTS_OF)
+async def test_every_snapshot_is_of_a_plan(major: int) -> None:
+    """No file is left of a query that is gone, and none is missing."""
+    assert {file.stem for file in (PLANS / str(major)).glob("*")} == set(READS)
+    assert {folder.name for folder in PLANS.iterdir()} == set(map(str, SNAPSHOTS_OF))
