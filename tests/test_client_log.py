@@ -41,7 +41,8 @@ try:
 except AttributeError as error:
     assert "Milepots" in str(error)
 """
-    subprocess.run([sys.executable, "-c", code], check=True)
+    source = str(Path(__file__).parent.parent / "src")
+    subprocess.run([sys.executable, "-S", "-c", code], check=True, env={"PYTHONPATH": source})
 
 
 def test_what_is_sent(answering: Answering, tmp_path: Path) -> None:

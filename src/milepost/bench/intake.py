@@ -31,7 +31,7 @@ from milepost.intake.queue import backlog
 from milepost.postgres import Database, load_queries
 from milepost.settings import Settings
 
-__all__ = ["measure"]
+__all__ = ["measure", "serving"]
 
 _queries = load_queries(__package__, "ground.sql")
 
@@ -63,7 +63,7 @@ async def measure(settings: Settings, folder: Path) -> Report:
         rates: dict[tuple[str, int], list[float]] = {}
         cpu: dict[str, list[float]] = {"server": [], "postgres": []}
         rng = random.Random(8)
-        async with _serving(made) as (port, pid):
+        async with serving(made) as (port, pid):
             for round_number in range(ROUNDS):
                 for lanes in (1, 2):
                     before = cpu_seconds(pid), cpu_seconds(made.server.pid)
@@ -133,7 +133,7 @@ def bodies(count: int, rng: random.Random) -> list[bytes]:
 
 
 @asynccontextmanager
-async def _serving(made: Ground) -> AsyncIterator[tuple[int, int]]:
+async def serving(made: Ground) -> AsyncIterator[tuple[int, int]]:
     """A real server process. → its port and process id."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

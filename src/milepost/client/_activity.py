@@ -30,7 +30,7 @@ class Unsendable(ValueError):
 
 
 class Entry(NamedTuple):
-    """What `log` puts into the queue. number and now_ns are the stamp: the key's second half, and when it was called."""
+    """What `log` puts into the queue, as a plain tuple. number and now_ns are the stamp: the key's second half, and when it was called."""
 
     number: int
     now_ns: int

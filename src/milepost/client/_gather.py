@@ -115,7 +115,7 @@ class Gatherer:
                         mark = item
                         self.marks -= 1
                         break
-                    entries.append(item)
+                    entries.append(Entry._make(item))
             except Empty:
                 pass
             tally.taken += len(entries)
