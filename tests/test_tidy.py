@@ -46,6 +46,7 @@ SQL = re.compile(r"\s*(SELECT|INSERT INTO|UPDATE|DELETE FROM|WITH|CREATE|ALTER|D
 # Where SQL is made, or is about the session and not about data.
 SQL_IN_STRINGS = {
     "client/_spool_file.py": "SQLite's, in a file of the app's own",
+    "intake/_spill_file.py": "SQLite's, in a file of the process's own",
     "schema": "makes tables, and compiles SQL from the model",
     "postgres": "sessions, databases and locks",
     "access/_put_group.py": "asks PostgreSQL whether it knows a time zone",

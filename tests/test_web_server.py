@@ -40,7 +40,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 async def test_health(api: Api) -> None:
     """Up without a look at anything else; ready with a database, a model, a loader for each lane, and partitions."""
     assert await api.get("/healthz", key=None) == {"status": "up"}
-    assert await api.get("/readyz", key=None) == {"ready": True, "missing": []}
+    told = await api.get("/readyz", key=None)
+    assert (told["ready"], told["taking"], told["missing"]) == (True, True, [])
+    assert told["queue"]["state"] == "direct"
     assert (await api("HEAD", "/healthz", key=None)).status_code == 200
 
 
@@ -52,8 +54,11 @@ async def test_not_ready(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
         await owner.execute(b"INSERT INTO milepost.lane (lane) VALUES (99)")
         answer = await api("GET", "/readyz", key=None)
         assert answer.status_code == 503
-        assert answer.json() == {
+        told = answer.json()
+        assert told.pop("queue")["state"] == "direct"
+        assert told == {
             "ready": False,
+            "taking": False,
             "missing": [
                 {
                     "check": "model",

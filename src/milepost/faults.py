@@ -14,6 +14,9 @@ __all__ = ["POINTS", "reach"]
 POINTS = (
     "enqueue.before_commit",
     "enqueue.after_commit",
+    "spill.written",
+    "spill.moved",
+    "spill.dropped",
     "load.copied",
     "load.inserted",
     "load.folded",
@@ -25,6 +28,13 @@ POINTS = (
     "isolate.after_commit",
     "replay.before_commit",
     "replay.after_commit",
+    "redis.before_add",
+    "redis.after_add",
+    "redis.before_take",
+    "redis.after_take",
+    "relay.before_move",
+    "relay.after_move",
+    "relay.trimmed",
 )
 
 _wanted, _, _passes = os.environ.get("MILEPOST_TEST_FAULT", "").partition(":")

@@ -57,7 +57,7 @@ class Settings:
     )
     redis_url: str | None = setting(
         None,
-        "A Redis for the queue and the shared cache. None: both live in PostgreSQL and in the process.",
+        "A Redis that acknowledges before PostgreSQL's queue does, and for the shared cache. None: PostgreSQL and the process do.",
         check=any_url,
         secret=True,
     )
@@ -169,8 +169,67 @@ class Settings:
         unit="seconds",
         check=at_least(1),
     )
+    queue_patience_s: float = setting(
+        2.0,
+        "A queue that has not answered for this long counts as away: the batch, and all after it, go to the spill.",
+        unit="seconds",
+        check=at_least(0.05, 60),
+    )
+    spill_bytes_max: int = setting(
+        1024 * 1024 * 1024,
+        "What each server process keeps on disk while the queue is away; more is refused with 429. 0: nothing is spilled, and"
+        " requests are refused with 503 at once.",
+        unit="bytes",
+        check=at_least(0),
+    )
     idempotency_hours: float = setting(
         24.0, "How long a request's Idempotency-Key is remembered.", unit="hours", check=at_least(0.01)
+    )
+
+    redis_without_aof: bool = setting(
+        False,
+        "Acknowledge also what a Redis without an append-only file would lose. Where `redis_url` is set.",
+    )
+    redis_replicas: int = setting(
+        0,
+        "So many replicas of Redis must have a batch before it is acknowledged. Fewer within a second: it is not.",
+        unit="replicas",
+        check=at_least(0, 100),
+    )
+    redis_lane_mb: int = setting(
+        512,
+        "Memory that a lane's batches may take in Redis. Beyond it, Redis counts as away until they are moved to PostgreSQL.",
+        unit="MB",
+        check=at_least(1),
+    )
+
+    # ── Pressure ───────────────────────────────────────────────────────────────────────────────────────────────────
+    tenant_rate: float | None = setting(
+        None,
+        "Activities that a tenant may send a second, in all server processes together. More gets 429. none: as many as go.",
+        unit="activities/second",
+        check=at_least(0.001),
+    )
+    tenant_burst: float | None = setting(
+        None, "How many of them at once, after a pause. none: ten seconds of the rate.", unit="activities", check=at_least(1)
+    )
+    tenant_per_day: int | None = setting(
+        None, "Activities that a tenant may send a day (UTC). none: no quota.", unit="activities", check=at_least(1)
+    )
+    tenant_per_month: int | None = setting(
+        None, "Activities that a tenant may send a month (UTC). none: no quota.", unit="activities", check=at_least(1)
+    )
+    tenant_backlog_rows: int | None = setting(
+        1_000_000,
+        "Activities of a tenant that may wait to be loaded; then it gets 429. none: no bound.",
+        unit="activities",
+        check=at_least(1),
+    )
+    lane_backlog_rows: int | None = setting(
+        5_000_000,
+        "Activities of a lane that may wait to be loaded; then tenants with more than an even share get 429. none: no bound.",
+        unit="activities",
+        check=at_least(1),
     )
 
     # ── Upkeep ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -67,6 +67,15 @@ EVENTS: tuple[Event, ...] = (
     counter("intake_bytes", "bytes", "Bytes of activities received, as sent."),
     counter("mapped_messages", "messages", "Messages of other standards, by what became of them.", "standard", "outcome"),
     spread("receipt_seconds", "seconds", "From the whole request received to its receipt.", buckets=FAST_S),
+    # Intake: pressure
+    counter("refused_requests", "requests", "Requests refused with 429, by the limit that was reached.", "reason"),
+    counter(
+        "token_leases",
+        "leases",
+        "Tokens of a rate leased from PostgreSQL: as many as were missing (granted) or not (short), or made up while it is away"
+        " (local).",
+        "outcome",
+    ),
     # Intake: queue
     counter("queue_batches", "batches", "Batches put into the queue.", "kind"),
     counter("queue_commits", "transactions", "Transactions that put batches into the queue; several batches share one."),
@@ -77,6 +86,29 @@ EVENTS: tuple[Event, ...] = (
         "tables",
         "Tables the queue rotates over. More while an old transaction keeps them from emptying.",
     ),
+    # Intake: Redis before the queue
+    counter("redis_batches", "batches", "Batches that Redis acknowledged."),
+    spread("redis_write_seconds", "seconds", "One group of batches written to Redis, until it may be acknowledged."),
+    level(
+        "redis_waiting", "batches", "Batches of the lane that wait in Redis to be moved into the queue, as last seen.", "lane"
+    ),
+    level("redis_waiting_bytes", "bytes", "Memory that they take there.", "lane"),
+    counter("relayed_batches", "batches", "Batches moved from Redis into the queue.", "lane"),
+    spread("relay_seconds", "seconds", "Moving one group of them.", "lane"),
+    # Intake: what cannot be loaded
+    level(
+        "queue_state",
+        "state",
+        "1 for how batches go into the queue now, 0 for the others: direct, spilling, draining.",
+        "state",
+    ),
+    counter("queue_failures", "failures", "Times the queue failed, or did not answer in time, and the spill was taken to."),
+    counter("spilled", "batches", "Batches written to the spill because the queue was away."),
+    counter("spill_drained", "batches", "Batches moved from the spill into the queue."),
+    counter("spill_refused", "batches", "Batches that the spill had no room for, and nobody acknowledged."),
+    counter("spill_files_corrupt", "files", "Spill files that were damaged and set aside: somebody has to look at them."),
+    level("spill_batches", "batches", "Batches in the spill now: acknowledged, and not in the queue yet."),
+    level("spill_bytes", "bytes", "Bytes of them."),
     counter("dead_letters", "rows", "Rows that could not be loaded and were set aside, by class of error.", "error_class"),
     counter("parked_commands", "commands", "Corrections that waited for their activity, by what became of them.", "outcome"),
     level("dead_letters_waiting", "letters", "Dead letters that nobody has replayed or discarded, as last seen."),

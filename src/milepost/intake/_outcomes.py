@@ -1,7 +1,8 @@
 """Waiting for batches to be loaded: told by the loader of this process, or seen in the marks.
 
 The marks are read only while somebody waits: for all that is waited for, in one query, every 25 ms or when a hint says that
-some loader has loaded something.
+some loader has loaded something. Receipts that were given before the batch was in PostgreSQL are waited for like others: which
+batch they stand for is looked up as long as it is not known.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import structlog
 from milepost.errors import MilepostError, SchemaMismatch
 from milepost.intake._batches import Loaded
 from milepost.intake._tables import for_every_table
+from milepost.intake.relay import batch_ids, is_elsewhere
 from milepost.postgres import Database, load_queries
 
 __all__ = ["Outcomes"]
@@ -23,6 +25,7 @@ q = load_queries(__package__, "queue.sql")
 
 LOOK_S = 0.025
 LOOK_AFTER_ERROR_S = 0.5
+CONNECTION_S = 1.0
 
 
 class Outcomes:
@@ -32,6 +35,7 @@ class Outcomes:
         self._db = db
         self._awaited: dict[int, asyncio.Future[Loaded | None]] = {}
         self._callers: dict[int, int] = {}
+        self._receipts: dict[int, set[int]] = {}  # by batch: receipts that stand for it, and are waited for
         self._hinted = asyncio.Event()
         self._looking: asyncio.Task[None] | None = None
 
@@ -50,12 +54,16 @@ class Outcomes:
             self._callers[batch_id] -= 1
             if not self._callers[batch_id]:
                 del self._callers[batch_id], self._awaited[batch_id]
+                for receipts in self._receipts.values():
+                    receipts.discard(batch_id)
+                self._receipts = {known: receipts for known, receipts in self._receipts.items() if receipts}
 
     def tell(self, loaded: Iterable[Loaded]) -> None:
         for one in loaded:
-            found = self._awaited.get(one.batch_id)
-            if found is not None and not found.done():
-                found.set_result(one)
+            for number in (one.batch_id, *self._receipts.get(one.batch_id, ())):
+                found = self._awaited.get(number)
+                if found is not None and not found.done():
+                    found.set_result(one)
 
     def hint(self) -> None:
         self._hinted.set()
@@ -90,14 +98,20 @@ class Outcomes:
                 log.warning("the marks could not be read", error=str(error))
                 pause = LOOK_AFTER_ERROR_S
 
-    async def _look(self, batch_ids: list[int]) -> list[Loaded]:
-        async with self._db.transaction("point", snapshot=True) as connection:
+    async def _look(self, wanted: list[int]) -> list[Loaded]:
+        async with self._db.transaction("point", snapshot=True, wait_s=CONNECTION_S) as connection:
             await connection.execute(q.outcome_plan)
+            if elsewhere := [number for number in wanted if is_elsewhere(number)]:
+                moved = await batch_ids(connection, elsewhere)
+                for receipt, batch_id in moved.items():
+                    if receipt in self._awaited:
+                        self._receipts.setdefault(batch_id, set()).add(receipt)
+                wanted = [moved.get(number, number) for number in wanted]
             state = await (await connection.execute(q.queue_state)).fetchone()
             if state is None:
                 raise SchemaMismatch("The queue has no tables yet: run `milepost db migrate`.")
             query = for_every_table(q.outcomes, state[1])
-            cursor = await connection.execute(query, {"batch_ids": batch_ids})
+            cursor = await connection.execute(query, {"batch_ids": wanted})
             return [
                 Loaded(batch_id=batch_id, position=position, loaded=loaded, duplicates=duplicates, result=result)
                 for batch_id, position, loaded, duplicates, result in await cursor.fetchall()

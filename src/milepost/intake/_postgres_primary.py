@@ -6,7 +6,8 @@ What has been moved is the position in `milepost.relay`, set in the transaction 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from milepost.errors import DatabaseUnavailable
@@ -14,10 +15,12 @@ from milepost.intake import relay
 from milepost.intake._batches import NewBatch
 from milepost.intake._group_commit import GroupCommit
 from milepost.intake.relay import Relayed
-from milepost.postgres import Connection, Database
+from milepost.postgres import Connection, Database, load_queries, translated
 from milepost.settings import Settings
 
 __all__ = ["PostgresPrimary"]
+
+queue = load_queries(__package__, "queue.sql")
 
 ANSWER_S = 5.0  # how much longer than its statement's timeout we wait for the server to say so
 
@@ -46,41 +49,39 @@ class PostgresPrimary:
         return await self._commits.put(batch)
 
     async def put_again(self, source: str, batches: Sequence[Relayed]) -> None:
-        async with self._alone:
-            try:
-                async with asyncio.timeout(self._timeout_s + ANSWER_S if self._timeout_s else None):
-                    connection = await self._ready()
-                    after = await relay.position_of(connection, source)
-                    left = [one for one in batches if one.position > after]
-                    if left and not await relay.move(connection, source, after, left):
-                        raise DatabaseUnavailable(f"Another process is moving {source}.", source=source)
-            except TimeoutError as error:
-                await self._close()
-                raise DatabaseUnavailable("PostgreSQL did not answer in time.") from error
-            except BaseException:
-                await self._close()
-                raise
+        async with self._session() as connection:
+            if not batches:
+                await connection.execute(queue.queue_state)
+                return
+            after = await relay.position_of(connection, source)
+            left = [one for one in batches if one.position > after]
+            if left and not await relay.move(connection, source, after, left):
+                raise DatabaseUnavailable(f"Another process is moving {source}.", source=source)
 
     async def forget(self, source: str) -> None:
-        async with self._alone:
-            try:
-                async with asyncio.timeout(self._timeout_s + ANSWER_S if self._timeout_s else None):
-                    await relay.forget_source(await self._ready(), source)
-            except TimeoutError as error:
-                await self._close()
-                raise DatabaseUnavailable("PostgreSQL did not answer in time.") from error
-            except BaseException:
-                await self._close()
-                raise
+        async with self._session() as connection:
+            await relay.forget_source(connection, source)
 
     def state(self) -> dict[str, Any]:
         return {}
 
-    async def _ready(self) -> Connection:
-        if self._connection is None or self._connection.closed:
-            settings = {"statement_timeout": f"{self._timeout_s * 1000:.0f}"}
-            self._connection = await self._db.direct("queue-again", settings=settings)
-        return self._connection
+    @asynccontextmanager
+    async def _session(self) -> AsyncIterator[Connection]:
+        """The connection for what is moved, one at a time. After any error it is made anew."""
+        async with self._alone:
+            try:
+                async with asyncio.timeout(self._timeout_s + ANSWER_S if self._timeout_s else None):
+                    if self._connection is None or self._connection.closed:
+                        settings = {"statement_timeout": f"{self._timeout_s * 1000:.0f}"}
+                        self._connection = await self._db.direct("queue-again", settings=settings)
+                    with translated(self._connection):
+                        yield self._connection
+            except TimeoutError as error:
+                await self._close()
+                raise DatabaseUnavailable("PostgreSQL did not answer in time.") from error
+            except BaseException:
+                await self._close()
+                raise
 
     async def _close(self) -> None:
         connection, self._connection = self._connection, None

@@ -39,7 +39,10 @@ class Primary(Protocol):
         ...
 
     async def put(self, batch: NewBatch) -> int:
-        """Durable when it returns. → the number that its receipt carries: the batch's, or a `relay.receipt_id()`."""
+        """Durable when it returns. → the number that its receipt carries: the batch's, or a `relay.receipt_id()`.
+
+        Whoever calls may lose patience and cancel it: it ends at once then.
+        """
         ...
 
     async def put_again(self, source: str, batches: Sequence[Relayed]) -> None:
@@ -47,8 +50,8 @@ class Primary(Protocol):
 
         Positions sort as text, and grow. The primary compares them with the last one that it took from `source`, and sets that in
         the step that stores the batches: up to and with it, batches are there already and passed over. Receipts keep their
-        numbers. The caller bounds a call (`DRAINED_BATCHES_MAX`, `DRAINED_BYTES_MAX` in `milepost.intake.queue`), and makes one at a
-        time for a source.
+        numbers. The caller bounds a call (`DRAINED_BATCHES_MAX`, `DRAINED_BYTES_MAX` in `milepost.intake._detour`), and makes one at a
+        time for a source. Without batches it is only asked whether it answers.
         """
         ...
 
@@ -63,5 +66,9 @@ class Primary(Protocol):
 
 def primary_for(db: Database, settings: Settings, moved: Callable[[int], None]) -> Primary:
     """The one that the settings name. moved: to be called with a lane into whose queue batches were moved."""
-    del moved  # PostgreSQL's batches need no moving
+    del moved  # Redis' batches are moved by whoever loads the lane (`milepost.intake.streams.Relays`), who tells it then
+    if settings.redis_url is not None:
+        from milepost.intake.streams import RedisPrimary  # its driver is an extra
+
+        return RedisPrimary(db, settings)
     return PostgresPrimary(db, settings)

@@ -1,12 +1,16 @@
-"""The queue in PostgreSQL: insert-only, durable when `enqueue` returns, read lane by lane in `milepost.intake.lane`.
+"""The queue: durable when `enqueue` returns, read lane by lane in `milepost.intake.lane`.
 
-A batch is one row in one of the numbered tables queue_1 … queue_N, of which one is written at a time (see
-`milepost.intake.rotation`). Nothing in them is ever updated or deleted, so no long transaction elsewhere can bloat them. What
-became of a batch is a row in queue_N_loaded, its mark, written in the transaction that loaded it.
+What loaders read is in PostgreSQL, insert-only: a batch is one row in one of the numbered tables queue_1 … queue_N, of which one is
+written at a time (see `milepost.intake.rotation`). Nothing in them is ever updated or deleted, so no long transaction elsewhere can
+bloat them. What became of a batch is a row in queue_N_loaded, its mark, written in the transaction that loaded it.
 
-Promises: `enqueue` answers after a commit and not before; callers share commits (`_group_commit`) and do not hurt each other;
-a request with an Idempotency-Key enqueues once, and is answered the same again. Fails with `DatabaseUnavailable` when nothing
-was acknowledged; whether a batch whose commit was cut off is there is then unknown, and its activities' ids make a retry safe.
+Where a batch is durable first is its primary (`milepost.intake.primary`): these tables, or a Redis in front of them. While that is
+away, it is the spill (`milepost.intake.spill`), from which the batches come into the queue later, in order, once (`_detour`).
+
+Promises: `enqueue` answers when the batch is durable and not before; callers share commits and do not hurt each other; a request
+with an Idempotency-Key enqueues once, and is answered the same again. Fails with `QueueUnavailable`, `DatabaseUnavailable` or
+`QueueFull` when nothing was acknowledged; whether a batch whose commit was cut off is there is then unknown, and its activities'
+ids make a retry safe.
 
 Waking is by event in this process, by NOTIFY from others, and both are only hints: loaders and waiters also poll.
 """
@@ -15,9 +19,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
-from hashlib import blake2b
+from typing import Any
 
-from milepost.errors import DatabaseError, DatabaseUnavailable, FieldError, InvalidInput, SchemaMismatch, Timeout
 from milepost.intake._batches import (
     PAYLOAD_BYTES_MAX,
     Backlog,
@@ -28,11 +31,15 @@ from milepost.intake._batches import (
     NewBatch,
     Receipt,
 )
-from milepost.intake._group_commit import GroupCommit
+from milepost.intake._claims import Claims
+from milepost.intake._detour import Detour
 from milepost.intake._hints import Hints
 from milepost.intake._outcomes import Outcomes
-from milepost.intake._tables import for_every_table, for_table
-from milepost.postgres import Connection, Database, Jsonb, load_queries, translated
+from milepost.intake._tables import for_every_table
+from milepost.intake.primary import primary_for
+from milepost.intake.relay import is_elsewhere
+from milepost.intake.spill import Spill
+from milepost.postgres import Connection, Database, load_queries, translated
 from milepost.settings import Settings
 
 __all__ = [
@@ -50,31 +57,57 @@ __all__ = [
 
 q = load_queries(__package__, "queue.sql")
 
-CLAIMS_MAX = 3
+SPILL_FOLDER = "spill"  # in the data folder
 ANSWERS_FORGOTTEN_MAX = 10_000  # in one step
 
 
 class Queue:
-    """Puts batches into the queue, and waits for what becomes of them. One a process; `start` first, `stop` at the end."""
+    """Puts batches into the queue, and waits for what becomes of them. One a process; `start` first, `stop` at the end.
 
-    def __init__(self, db: Database, settings: Settings) -> None:
+    spill: whether batches are kept on this machine's disk while the queue is away. Without, `enqueue` fails then.
+    """
+
+    def __init__(self, db: Database, settings: Settings, *, spill: bool = False) -> None:
         self._db = db
-        self._settings = settings
-        self._commits = GroupCommit(db, timeout_s=settings.write_timeout_s)
         self._outcomes = Outcomes(db)
         self._hints = Hints(db, self._wake, self._outcomes.hint)
         self._new: dict[int, asyncio.Event] = {}
+        self._primary = primary_for(db, settings, self.announce)
+        self._claims = Claims(db, settings)
+        self._detour: Detour | None = None
+        if spill and settings.spill_bytes_max:
+            self._detour = Detour(
+                self._primary,
+                self._claims,
+                Spill(settings.data_dir / SPILL_FOLDER, settings.spill_bytes_max),
+                patience_s=settings.queue_patience_s,
+                drained=self.announce,
+            )
 
     async def start(self) -> None:
-        """Raises `DatabaseUnavailable`. Safe twice."""
+        """Raises `DatabaseUnavailable`, `QueueUnavailable`. Safe twice."""
         await self._hints.start()
-        await self._commits.start()
+        await self._primary.start()
+        if self._detour is not None:
+            await self._detour.start()
 
     async def stop(self) -> None:
         """Takes nothing more, writes what waits, and ends. Safe twice, and unstarted."""
-        await self._commits.stop()
+        if self._detour is not None:
+            await self._detour.stop()
+        await self._primary.stop()
         await self._outcomes.stop()
         await self._hints.stop()
+
+    def state(self) -> dict[str, Any]:
+        """For /readyz: the primary, and what is spilled."""
+        own = {"primary": self._primary.name, "state": "direct"} if self._detour is None else self._detour.state()
+        return own | self._primary.state()
+
+    @property
+    def taking(self) -> bool:
+        """Whether the next batch would be acknowledged, as far as this process knows."""
+        return self._detour is None or self._detour.taking
 
     # ── In ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -88,68 +121,27 @@ class Queue:
         rows: int,
         payload: bytes,
         idempotency: Idempotency | None = None,
+        may_wait: bool = True,
     ) -> Receipt:
         """Puts one batch into the queue: it is durable when this returns.
 
         `model` is the model version it was accepted under, `rows` how many it holds. With `idempotency`, a second request
-        with the same key and body puts nothing in and gets the first one's answer, with its `receipt`.
+        with the same key and body puts nothing in and gets the first one's answer, with its `receipt`. `may_wait`: whether it may
+        lie in the spill for as long as the queue is away.
 
-        Raises `DatabaseUnavailable` (not acknowledged), or `InvalidInput` for a key that came with another body.
+        Raises `DatabaseUnavailable`, `QueueUnavailable` or `QueueFull` (not acknowledged), or `InvalidInput` for a key that came
+        with another body.
         """
         batch = NewBatch(lane=lane, tenant_id=tenant_id, kind=kind, model=model, rows=rows, payload=payload)
-        if idempotency is None:
-            receipt = Receipt(batch_id=await self._commits.put(batch))
+        if self._detour is not None:
+            receipt = await self._detour.put(batch, idempotency, may_wait=may_wait)
+        elif idempotency is None:
+            receipt = Receipt(batch_id=await self._primary.put(batch))
         else:
-            receipt = await self._enqueue_once(batch, idempotency)
-        if receipt.answer_replayed is None:
-            self._wake(lane)
-            self._hints.new(lane)
+            receipt = await self._claims.put(batch, idempotency)
+        if receipt.answer_replayed is None and not is_elsewhere(receipt.batch_id):
+            self.announce(lane)
         return receipt
-
-    async def _enqueue_once(self, batch: NewBatch, idempotency: Idempotency) -> Receipt:
-        """In a transaction of its own, since the key's row is the tenant's, and a second request waits for it."""
-        key_hash = blake2b(idempotency.key.encode(), digest_size=16).digest()
-        try:
-            for _ in range(CLAIMS_MAX):
-                async with self._db.transaction("write", tenant_id=batch.tenant_id) as connection:
-                    receipt = await self._claim(connection, batch, idempotency, key_hash)
-                if receipt is not None:
-                    return receipt
-        except (DatabaseError, Timeout) as error:
-            raise DatabaseUnavailable("The queue could not be written: nothing was acknowledged.") from error
-        raise DatabaseUnavailable("The answer to the first request with this Idempotency-Key is expiring just now.")
-
-    async def _claim(
-        self, connection: Connection, batch: NewBatch, idempotency: Idempotency, key_hash: bytes
-    ) -> Receipt | None:
-        """None if the key was there and then was not: it expired between two looks."""
-        key = {"tenant_id": batch.tenant_id, "key_hash": key_hash}
-        await connection.execute(q.drop_expired_answer, key | {"hours": self._settings.idempotency_hours})
-        claim = key | {"body_hash": idempotency.body_hash, "answer": Jsonb(idempotency.answer)}
-        claimed = await (await connection.execute(q.claim_answer, claim)).fetchone()
-        if claimed is None:
-            earlier = await (await connection.execute(q.earlier_answer, key)).fetchone()
-            if earlier is None:
-                return None
-            body_hash, answer, batch_id = earlier
-            if bytes(body_hash) != idempotency.body_hash:
-                detail = "This key came with another body before. A new request needs a new key."
-                raise InvalidInput(detail, errors=(FieldError("/Idempotency-Key", detail),))
-            return Receipt(batch_id=batch_id, answer_replayed=answer)
-        state = await (await connection.execute(q.queue_state)).fetchone()
-        if state is None:
-            raise SchemaMismatch("The queue has no tables yet: run `milepost db migrate`.")
-        values = {
-            "batch_id": claimed[0],
-            "lane": batch.lane,
-            "tenant_id": batch.tenant_id,
-            "kind": int(batch.kind),
-            "model": batch.model,
-            "rows": batch.rows,
-            "payload": batch.payload,
-        }
-        await connection.execute(for_table(q.enqueue_claimed, state[0]), values)
-        return Receipt(batch_id=claimed[0])
 
     # ── Out ────────────────────────────────────────────────────────────────────────────────────────────────────────
 

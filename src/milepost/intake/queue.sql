@@ -29,9 +29,10 @@ ON CONFLICT (tenant_id, key_hash) DO NOTHING
 RETURNING (answer ->> 'receipt')::bigint;
 
 -- name: enqueue_claimed
--- In the transaction that claimed the key: both are there or neither is.
-INSERT INTO milepost.queue_template (batch_id, lane, tenant_id, kind, model, rows, payload)
-VALUES (%(batch_id)s, %(lane)s, %(tenant_id)s, %(kind)s, %(model)s, %(rows)s, %(payload)b);
+-- In the transaction that claimed the key: both are there or neither is. One that was spilled keeps the time it was received.
+INSERT INTO milepost.queue_template (batch_id, lane, tenant_id, kind, model, rows, received_at, payload)
+VALUES (%(batch_id)s, %(lane)s, %(tenant_id)s, %(kind)s, %(model)s, %(rows)s,
+    coalesce(%(received_at)s, clock_timestamp()), %(payload)b);
 
 -- name: earlier_answer
 -- What was answered to the first request with this key.

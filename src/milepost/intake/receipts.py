@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from milepost.errors import DatabaseError, NotFound
 from milepost.intake._tables import for_every_table
+from milepost.intake.relay import batch_ids, is_elsewhere
 from milepost.postgres import Connection, load_queries
 
 __all__ = ["BatchState", "Receipts", "batch_state"]
@@ -64,7 +65,14 @@ class Receipts:
 
 
 async def batch_state(conn: Connection, tenant_id: int, lane: int, batch_id: int) -> BatchState:
-    """What has become of a batch. conn: in a transaction that is one snapshot."""
+    """What has become of a batch. batch_id: as the receipt has it: where it was given elsewhere, as long as the queue was away, the
+    batch is `waiting` until it is in the queue. conn: in a transaction that is one snapshot.
+    """
+    if is_elsewhere(batch_id):
+        moved = await batch_ids(conn, [batch_id])
+        if batch_id not in moved:
+            return BatchState(state="waiting")
+        batch_id = moved[batch_id]
     state = await (await conn.execute(_queries.tables)).fetchone()
     if state is None:
         raise DatabaseError("The queue has no tables yet: run `milepost db migrate`.")

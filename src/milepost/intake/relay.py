@@ -20,7 +20,17 @@ from milepost.intake._batches import NewBatch
 from milepost.intake._tables import for_table
 from milepost.postgres import Connection, load_queries, translated
 
-__all__ = ["Relayed", "batch_ids", "forget_relayed", "forget_source", "is_elsewhere", "move", "position_of", "receipt_id"]
+__all__ = [
+    "Relayed",
+    "batch_ids",
+    "forget_relayed",
+    "forget_source",
+    "is_elsewhere",
+    "move",
+    "moved_as",
+    "position_of",
+    "receipt_id",
+]
 
 q = load_queries(__package__, "relay.sql")
 queue = load_queries(__package__, "queue.sql")
@@ -82,6 +92,16 @@ async def move(connection: Connection, source: str, after: str, batches: Sequenc
                 "payloads": [one.batch.payload for one in batches],
             }
             await connection.execute(for_table(q.move, state[0]), values)
+    return True
+
+
+async def moved_as(connection: Connection, source: str, after: str, one: Relayed, batch_id: int) -> bool:
+    """Note in the caller's transaction that it has enqueued a batch itself, as `batch_id`. → as `move`."""
+    with translated(connection):
+        step = {"source": source, "after": after, "position": one.position}
+        if await (await connection.execute(q.advance, step)).fetchone() is None:
+            return False
+        await connection.execute(q.note, {"receipt_id": one.receipt_id, "batch_id": batch_id})
     return True
 
 

@@ -25,6 +25,10 @@ WITH moved AS (
 )
 INSERT INTO milepost.relayed (receipt_id, batch_id) SELECT receipt_id, batch_id FROM moved;
 
+-- name: note
+-- Which batch a receipt stands for, where the batch came into the queue otherwise.
+INSERT INTO milepost.relayed (receipt_id, batch_id) VALUES (%(receipt_id)s, %(batch_id)s);
+
 -- name: finished
 -- A source that is empty and gone for good, as a drained spill file of a process that ended.
 DELETE FROM milepost.relay WHERE source = %(source)s;

@@ -2,7 +2,7 @@
 
 - partitions are made ahead of the months that will need them;
 - the queue goes on to its next table, and emptied ones are truncated;
-- answers to old Idempotency-Keys and old journal rows are forgotten, and corrections whose activity never came set aside;
+- answers to old Idempotency-Keys, what old receipts of other queues stood for and old journal rows are forgotten, and corrections whose activity never came set aside;
 - how far each lane is behind is measured, and what lies in the dead letters; where they grow, an alert says so.
 
 Every process may run it: an advisory lock lets one at a time change something, and measuring needs no lock. Each step is
@@ -26,6 +26,7 @@ import structlog
 from milepost.errors import MilepostError, Timeout
 from milepost.intake.parked import expire
 from milepost.intake.queue import backlog, forget_answers
+from milepost.intake.relay import forget_relayed
 from milepost.intake.rotation import rotate
 from milepost.jobs.alerts import forget_resolved, measure_dead_letters, watch_dead_letters
 from milepost.postgres import Connection, Database, advisory_lock, load_queries, translated
@@ -70,6 +71,7 @@ class Maintenance:
             "partitions": self._partitions,
             "queue": self._rotate,
             "idempotency": self._forget_answers,
+            "receipts": forget_relayed,
             "journal": self._prune_journal,
             "parked": self._expire_parked,
             "alerts": self._alerts,

@@ -54,6 +54,7 @@ async def change(request: ApiRequest, command: dict[str, Any], *, bare: bool = F
         model=services.models.current.version,
         rows=1,
         payload=msgspec.json.encode(command),
+        may_wait=False,  # its outcome is the answer
     )
     loaded = await services.queue.outcome(receipt.batch_id, WAIT_S)
     if loaded is None:

@@ -42,6 +42,7 @@ __all__ = [
     "PairPage",
     "Pending",
     "ProblemShown",
+    "QueueShown",
     "Readiness",
     "ReceiptShown",
     "Replayed",
@@ -424,8 +425,21 @@ class Missing(Struct):
     detail: str
 
 
+class QueueShown(Struct):
+    """More fields as the primary knows them."""
+
+    primary: str
+    state: Literal["direct", "spilling", "draining"]
+    for_s: float | UnsetType = UNSET
+    spilled_batches: int | UnsetType = UNSET
+    spilled_bytes: int | UnsetType = UNSET
+    spill_bytes_max: int | UnsetType = UNSET
+
+
 class Readiness(Struct):
     ready: bool
+    taking: Annotated[bool, Meta(description="Whether activities are acknowledged, if only into the spill.")]
+    queue: QueueShown
     missing: list[Missing]
 
 
