@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -75,6 +76,30 @@ async def test_goals_are_read_in_pages(busy: Api, monkeypatch: pytest.MonkeyPatc
     whole = await verified(busy, now=NOW)
     monkeypatch.undo()
     assert (whole.differences, whole.checked) == (0, (await verified(busy, now=NOW)).checked)
+
+
+async def test_loads_beside_it_are_no_differences(busy: Api) -> None:
+    """While activities come in and a team moves between zones, what is compared is of one moment."""
+    sending = True
+
+    async def send() -> None:
+        nonlocal sending
+        for number in range(15):
+            runs = (run_of(actor=f"user-{one}", measures={"distance_m": 10}, occurred_at=NOW.isoformat()) for one in range(20))
+            await busy.send(*runs)
+            zone = ("Asia/Kolkata", "Pacific/Auckland")[number % 2]
+            assert (await busy("PUT", "/v1/groups/team-1", json={"time_zone": zone})).status_code == 200
+        sending = False
+
+    async def look() -> int:
+        times = 0
+        while sending:
+            assert (await verified(busy)).items == []
+            times += 1
+        return times
+
+    _, times = await asyncio.gather(send(), look())
+    assert times > 1
 
 
 async def test_a_damaged_row_is_a_goal_that_differs(busy: Api) -> None:
