@@ -11,7 +11,8 @@ whoever's turn it is; while PostgreSQL is away nothing is loaded, and the look i
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from time import monotonic
 
 import structlog
@@ -36,13 +37,25 @@ LEAVING, PAUSING = "(leaving)", "(pausing)"  # in place of a holder, who is not 
 
 
 class Loader:
-    """`start` begins it; `stop` is complete when it returns: loads under way are finished, leases given back. Safe twice."""
+    """`start` begins it; `stop` is complete when it returns: loads under way are finished, leases given back. Safe twice.
 
-    def __init__(self, db: Database, queue: Queue, settings: Settings, *, holder: str) -> None:
+    beside: what happens beside each lane's loading, for as long as the lane is held (`milepost.intake.streams.Relays`).
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        queue: Queue,
+        settings: Settings,
+        *,
+        holder: str,
+        beside: Callable[[int], AbstractAsyncContextManager[None]] = lambda lane: nullcontext(),
+    ) -> None:
         self.db = db
         self.queue = queue
         self.settings = settings
         self.holder = holder
+        self._beside = beside
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._conn: Connection | None = None
@@ -129,10 +142,11 @@ class Loader:
             if not await session.open():
                 return
             telemetry.count("leases_taken", lane=lane)
-            while not leaving.is_set():
-                await session.run_once()
-                self._failures.pop(lane, None)
-                await self.queue.wait_for_batches(lane, self.settings.poll_ms / 1000)
+            async with self._beside(lane):
+                while not leaving.is_set():
+                    await session.run_once()
+                    self._failures.pop(lane, None)
+                    await self.queue.wait_for_batches(lane, self.settings.poll_ms / 1000)
         except MilepostError as error:
             if isinstance(error, LeaseLost):
                 telemetry.count("leases_lost", lane=lane)

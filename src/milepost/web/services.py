@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass
 
 from milepost.access.keys import Keys
@@ -74,7 +75,9 @@ class Services:
             await queue.start()
             if load:
                 await adopt_before_loading(db)
-                loader = Loader(db, queue, settings, holder=f"{socket.gethostname()}:{os.getpid()}")
+                loader = Loader(
+                    db, queue, settings, holder=f"{socket.gethostname()}:{os.getpid()}", beside=_beside(db, queue, settings)
+                )
                 ends.push_async_callback(loader.stop)
                 await loader.start()
                 maintenance = Maintenance(db, settings)
@@ -97,3 +100,12 @@ class Services:
     async def stop(self) -> None:
         """Complete when it returns; safe twice."""
         await self._ends.aclose()
+
+
+def _beside(db: Database, queue: Queue, settings: Settings) -> Callable[[int], AbstractAsyncContextManager[None]]:
+    """What goes on beside the loading of a lane: where Redis stands before the queue, its relay."""
+    if settings.redis_url is None:
+        return lambda lane: nullcontext()
+    from milepost.intake.streams import Relays  # its driver is an extra
+
+    return Relays(db, settings, queue.announce).beside

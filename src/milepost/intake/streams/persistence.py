@@ -1,0 +1,118 @@
+"""Persistence: what a Redis server does with what it acknowledges, and whether that is enough.
+
+Redis answers an XADD whether or not it keeps anything on disk. So the section `persistence` of its INFO is asked for in the pipeline of
+each group, behind the XADDs, and the group is acknowledged only if that says that the append-only file is on and being written. How
+often the file is synced, and whether streams may be evicted, changes seldom: that is looked at each `LOOK_S`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from redis.exceptions import ResponseError
+
+from milepost.errors import QueueUnavailable, SettingsError
+from milepost.intake.streams.servers import Redis, ask
+from milepost.settings import Settings
+
+__all__ = ["LOOK_S", "Persistence", "ask_kept", "require_kept"]
+
+LOOK_S = 10.0
+REPLICAS_MS = 1000
+AOF_OFF = (
+    "Redis has its append-only file switched off: what it acknowledges is gone when it ends. Set `appendonly yes` in its configuration"
+    " (or `CONFIG SET appendonly yes` on the running server), or MILEPOST_REDIS_WITHOUT_AOF=true where losing activities is acceptable"
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Persistence:
+    """What one server says of itself. fsync: `always`, `everysec`, `no`, or '' where it does not tell."""
+
+    aof: bool
+    fsync: str
+    evicts: str  # a policy by which it may evict streams, or ''
+    replica: bool
+
+    @classmethod
+    async def of(cls, client: Redis) -> Persistence:
+        """Raises `QueueUnavailable`."""
+        about = _lines(await ask(client, "INFO"))
+        try:
+            _, fsync = await ask(client, "CONFIG GET", "appendfsync")
+        except QueueUnavailable as error:
+            if not isinstance(error.__cause__, ResponseError):
+                raise
+            fsync = b""  # hosted servers do not let one ask
+        policy = about.get("maxmemory_policy", "")
+        bounded = about.get("maxmemory", "0") != "0"
+        return cls(
+            aof=about.get("aof_enabled") == "1",
+            fsync=fsync.decode(),
+            evicts=policy if bounded and policy.startswith("allkeys-") else "",
+            replica=about.get("role") == "slave",
+        )
+
+    def require(self, settings: Settings) -> None:
+        """Raises `SettingsError` where batches may not be trusted to this server, with what to set."""
+        if not self.aof and not settings.redis_without_aof:
+            raise SettingsError(f"redis_url: {AOF_OFF}.", setting="redis_url")
+        if self.evicts:
+            raise SettingsError(
+                f"redis_url: Redis may evict what it has acknowledged (maxmemory-policy {self.evicts}): set it to noeviction or to one"
+                " that begins with volatile-.",
+                setting="redis_url",
+            )
+        if self.replica:
+            raise QueueUnavailable("Redis is a replica, which takes no writes.")
+
+    def promise(self, replicas: int) -> str:
+        """What an acknowledgement is worth, in a sentence."""
+        if not self.aof:
+            kept = "Without its append-only file, Redis loses with its process what has not been moved to PostgreSQL"
+        else:
+            kept = {
+                "always": "What is acknowledged survives a crash of Redis and of its machine (appendfsync always)",
+                "everysec": "What is acknowledged survives a crash of Redis; a crash of its machine may lose about the last second of"
+                " what has not been moved to PostgreSQL (appendfsync everysec)",
+                "no": "What is acknowledged survives a crash of Redis; a crash of its machine may lose the last half minute of what has"
+                " not been moved to PostgreSQL (appendfsync no)",
+            }.get(self.fsync, "What is acknowledged survives a crash of Redis; Redis does not tell how often it syncs its file")
+        return f"{kept}; {replicas} replicas have it as well." if replicas else f"{kept}."
+
+
+def ask_kept(pipeline: Any, settings: Settings) -> None:
+    """One or two answers, for `require_kept`. Last in a pipeline: WAIT waits for what this connection wrote."""
+    pipeline.info("persistence")
+    if settings.redis_replicas:
+        pipeline.wait(settings.redis_replicas, REPLICAS_MS)
+
+
+def require_kept(answers: list[Any], settings: Settings) -> None:
+    """Of the last answers of a pipeline. Raises `QueueUnavailable` where what was just written may not be acknowledged."""
+    wanted = settings.redis_replicas
+    info, *replicas = answers[-2:] if wanted else answers[-1:]
+    for answer in (info, *replicas):
+        if isinstance(answer, Exception):
+            raise QueueUnavailable(f"Redis: {answer}") from answer
+    if reason := _unfit(info, settings):
+        raise QueueUnavailable(reason)
+    if wanted and replicas[0] < wanted:
+        raise QueueUnavailable(f"{replicas[0]} of {wanted} replicas had it within {REPLICAS_MS} ms.", limit=wanted)
+
+
+def _unfit(info: bytes, settings: Settings) -> str | None:
+    """Why a group that was written may not be acknowledged, from INFO's section `persistence`; None if it may."""
+    if b"\r\nloading:1" in info:
+        return "Redis is loading its data."
+    if b"aof_enabled:1" not in info:
+        return None if settings.redis_without_aof else f"{AOF_OFF}."
+    if b"aof_last_write_status:ok" not in info:
+        return "Redis cannot write its append-only file: see its log."
+    return None
+
+
+def _lines(info: bytes) -> dict[str, str]:
+    pairs = (line.partition(":") for line in info.decode(errors="replace").splitlines())
+    return {name: value for name, colon, value in pairs if colon}

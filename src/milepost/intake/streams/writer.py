@@ -1,0 +1,230 @@
+"""Writer: puts the batches of one lane into its stream, what waits together in one pipeline, and acknowledges them.
+
+Behind a group's XADDs the same pipeline asks whether Redis keeps what it acknowledges, how much waits in the stream, and, where the
+setting `redis_replicas` asks for it, waits for replicas. One pipeline of a lane is under way at a time: a lone caller is written at
+once, under load the groups grow by themselves.
+
+How it fails: `QueueUnavailable` for each caller of the group, or of the one entry that Redis refused; nothing was acknowledged, but
+what was added before the failure may be there. A stream that holds more than `redis_lane_mb` takes nothing until it is relayed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from time import monotonic, perf_counter
+from typing import Any
+
+import structlog
+from redis.exceptions import MovedError
+
+from milepost import faults
+from milepost.errors import MilepostError, QueueUnavailable, SettingsError
+from milepost.intake._batches import NewBatch
+from milepost.intake.relay import receipt_id
+from milepost.intake.streams.entry import LaneKeys, fields_of
+from milepost.intake.streams.persistence import LOOK_S, Persistence, ask_kept, require_kept
+from milepost.intake.streams.servers import Redis, Servers, reached
+from milepost.settings import Settings
+from milepost.telemetry import count, gauge, observe
+
+__all__ = ["LaneWriter"]
+
+GROUP_BATCHES_MAX = 512
+GROUP_BYTES_MAX = 8 * 1024 * 1024  # a larger payload goes alone
+MOVES_MAX = 2
+MB = 1024 * 1024
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Waiting:
+    batch: NewBatch
+    fields: Sequence[Any]
+    receipt_id: int
+    taken: asyncio.Future[None]
+
+
+class LaneWriter:
+    """`await put(batch)` answers with the receipt's number once the batch is in the stream. `stop` writes what waits, then ends.
+
+    entries, bytes: what waited in the stream as last seen. persistence: of its server; None before anything was written.
+    """
+
+    def __init__(self, servers: Servers, keys: LaneKeys, settings: Settings) -> None:
+        self._servers = servers
+        self._keys = keys
+        self._settings = settings
+        self._waiting: deque[_Waiting] = deque()
+        self._work = asyncio.Event()
+        self._open = True
+        self._task = asyncio.create_task(self._write(), name=f"redis writer {keys.lane}")
+        self._looked_at = float("-inf")
+        self.persistence: Persistence | None = None
+        self.entries = 0
+        self.bytes = 0
+
+    async def stop(self) -> None:
+        """Takes nothing more; returns when all that was put is answered. Safe twice."""
+        self._open = False
+        self._work.set()
+        await self._task
+
+    async def put(self, batch: NewBatch) -> int:
+        """Raises `QueueUnavailable`: the batch is not acknowledged."""
+        if not self._open:
+            raise QueueUnavailable("The queue is not open.")
+        number = receipt_id()
+        waiting = _Waiting(
+            batch=batch,
+            fields=fields_of(batch, number, datetime.now(UTC)),
+            receipt_id=number,
+            taken=asyncio.get_running_loop().create_future(),
+        )
+        self._waiting.append(waiting)
+        self._work.set()
+        await waiting.taken
+        return number
+
+    async def look(self) -> Redis:
+        """Asks the server what it does with what it acknowledges. Raises `SettingsError` where that is not enough."""
+        try:
+            client = await self._servers.of(self._keys.batches)
+            persistence = await Persistence.of(client)
+        except QueueUnavailable:
+            self._servers.look_again()
+            raise
+        if persistence != self.persistence:
+            log.info(persistence.promise(self._settings.redis_replicas), lane=self._keys.lane)
+        self.persistence = persistence
+        persistence.require(self._settings)
+        self._looked_at = monotonic()
+        return client
+
+    async def require_room(self) -> Redis:
+        """Asks how much waits. Raises `QueueUnavailable` for too much, and what `look` raises."""
+        client = await self._client()
+        with reached():
+            async with client.pipeline(transaction=False) as pipeline:
+                _ask_size(pipeline, self._keys)
+                self._seen(await pipeline.execute(raise_on_error=False))
+        if self._full:
+            limit = self._settings.redis_lane_mb
+            raise QueueUnavailable(f"More than {limit} MB wait in Redis for lane {self._keys.lane}.", limit=limit)
+        return client
+
+    @property
+    def _full(self) -> bool:
+        return self.bytes > self._settings.redis_lane_mb * MB
+
+    async def _write(self) -> None:
+        while True:
+            await self._work.wait()
+            if group := self._take():
+                await self._answer(group)
+            elif self._open:
+                self._work.clear()
+            else:
+                return
+
+    def _take(self) -> list[_Waiting]:
+        """What waits, up to the bounds of a group; without those whose caller has gone."""
+        group: list[_Waiting] = []
+        size = 0
+        while self._waiting and len(group) < GROUP_BATCHES_MAX:
+            first = self._waiting[0]
+            if first.taken.done():
+                self._waiting.popleft()
+                continue
+            size += len(first.batch.payload)
+            if group and size > GROUP_BYTES_MAX:
+                break
+            group.append(self._waiting.popleft())
+        return group
+
+    async def _answer(self, group: list[_Waiting]) -> None:
+        began = perf_counter()
+        try:
+            refused = await self._add(group)
+        except Exception as error:
+            if isinstance(error, MilepostError):
+                log.warning("the stream could not be written", lane=self._keys.lane, batches=len(group), error=str(error))
+            else:
+                log.exception("the stream could not be written", lane=self._keys.lane, batches=len(group))
+            self._looked_at = float("-inf")  # whatever answers next may be another server
+            refused = dict.fromkeys(range(len(group)), error)
+        for number, waiting in enumerate(group):
+            if waiting.taken.done():
+                continue
+            if number in refused:
+                failure = QueueUnavailable(f"The queue could not be written: {refused[number]}")
+                failure.__cause__ = refused[number]
+                waiting.taken.set_exception(failure)
+            else:
+                waiting.taken.set_result(None)
+        observe("redis_write_seconds", perf_counter() - began)
+        count("redis_batches", len(group) - len(refused))
+
+    async def _add(self, group: list[_Waiting]) -> dict[int, Exception]:
+        """→ what Redis refused, by number in the group. Raises where nothing may be acknowledged."""
+        faults.reach("redis.before_add")
+        client = await (self.require_room() if self._full else self._client())
+        refused: dict[int, Exception] = {}
+        left = list(range(len(group)))
+        for _ in range(MOVES_MAX):
+            answers = await self._pipeline(client, [group[number].fields for number in left])
+            refused = {number: answer for number, answer in zip(left, answers, strict=True) if isinstance(answer, Exception)}
+            left = [number for number, answer in refused.items() if isinstance(answer, MovedError)]
+            if not left:
+                break
+            self._servers.look_again()
+            client = await self._client()
+        faults.reach("redis.after_add")
+        return refused
+
+    async def _client(self) -> Redis:
+        if monotonic() - self._looked_at <= LOOK_S:
+            return await self._servers.of(self._keys.batches)
+        try:
+            return await self.look()
+        except SettingsError as error:
+            raise QueueUnavailable(str(error)) from error
+
+    async def _pipeline(self, client: Redis, entries: list[Sequence[Any]]) -> list[Any]:
+        """One round trip. → what Redis said of each entry. Raises where it may have taken them and not keep them."""
+        with reached():
+            async with client.pipeline(transaction=False) as pipeline:
+                for fields in entries:
+                    pipeline.execute_command("XADD", self._keys.batches, "*", *fields)
+                _ask_size(pipeline, self._keys)
+                ask_kept(pipeline, self._settings)
+                answers = await pipeline.execute(raise_on_error=False)
+        added = answers[: len(entries)]
+        if not all(isinstance(answer, Exception) for answer in added):
+            require_kept(answers, self._settings)
+            self._seen(answers[len(entries) : len(entries) + 2])
+        return added
+
+    def _seen(self, size: list[Any]) -> None:
+        entries, memory = size
+        if isinstance(entries, Exception):
+            raise QueueUnavailable(f"Redis: {entries}") from entries
+        self.entries = entries
+        if memory is None:  # there is no stream yet
+            self.bytes = 0
+        elif isinstance(memory, int):
+            self.bytes = memory
+        else:  # hosted servers may not allow it: an entry is taken to be as large as those of a full group
+            self.bytes = self.entries * GROUP_BYTES_MAX // GROUP_BATCHES_MAX
+        gauge("redis_waiting", self.entries, lane=self._keys.lane)
+        gauge("redis_waiting_bytes", self.bytes, lane=self._keys.lane)
+
+
+def _ask_size(pipeline: Any, keys: LaneKeys) -> None:
+    """Two answers: entries, and bytes in memory, which Redis estimates from a few of them."""
+    pipeline.xlen(keys.batches)
+    pipeline.memory_usage(keys.batches)

