@@ -25,7 +25,7 @@ object = "workout"
 measures.distance_m = { type = "decimal(1)", min = 0, max = 500_000 }
 measures.duration_s = "integer"
 data.device = { type = "text", filter = true }
-data.due = "time"
+data.due = { type = "time", filter = true }
 [verbs.walk]
 """
 )
@@ -55,6 +55,8 @@ BAD = [
     ({"data": [1]}, "/data", "expected an object"),
     ({"data": {"device": 7}}, "/data/device", "Expected str, got int"),
     ({"data": {"due": "tomorrow"}}, "/data/due", "Invalid RFC3339 encoded datetime"),
+    ({"data": {"due": "0001-01-01T00:00:00+01:00"}}, "/data/due", "must be between the years 1 and 9999 in UTC"),
+    ({"data": {"due": "9999-12-31T23:59:59-01:00"}}, "/data/due", "must be between the years 1 and 9999 in UTC"),
     ({"data": {"note": "a\0b"}}, "/data/note", "contains the character NUL (\\u0000), which cannot be stored"),
     ({"actor": "a\0"}, "/actor", "contains the character NUL (\\u0000), which cannot be stored"),
     ({"occurred_at": "2026-03-02T12:00:01Z"}, "/occurred_at", "more than 24 hours in the future"),

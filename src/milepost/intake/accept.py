@@ -30,6 +30,7 @@ from milepost.schema.compile import STAGE_COLUMNS, column_types
 
 __all__ = ["Accepted", "Acceptor", "Rejected"]
 
+_YEARS_END_US = microseconds(datetime.max.replace(tzinfo=UTC)) + 1
 _EARLIEST_US = microseconds(limits.AGE_MIN)
 _FUTURE_US = int(limits.FUTURE_MAX.total_seconds()) * 1_000_000
 _AUDIENCES = {name: _rows.int2(number) for name, number in audience_of.items()}
@@ -430,7 +431,10 @@ def _field_value(field: Field, value: Any) -> bytes:
         case "boolean":
             return _rows.boolean(value)
         case "time":
-            return _rows.timestamp(microseconds(value.astimezone(UTC)))
+            us = microseconds(value)
+            if not 0 <= us < _YEARS_END_US:  # an offset leads out of them
+                refuse(f"/data/{escape(field.name)}", "must be between the years 1 and 9999 in UTC")
+            return _rows.timestamp(us)
 
 
 _EXPLANATION = re.compile(r"^(?P<detail>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
