@@ -56,6 +56,21 @@ def as_owner(url: str, statement: str) -> None:
     asyncio.run(work())
 
 
+def test_limits_of_a_tenant(command: Command, tenant: str) -> None:
+    """A limit is a number, none, or the deployment's default; what is not given stays; a mistake is named by its flag."""
+    shown = command("tenant", "limit", tenant, "--rate", 50, "--per-day", "none", "--json").json
+    assert (shown["limits"]["rate"], shown["limits"]["per_day"], shown["sent"]["today"]) == (50, None, 0)
+    shown = command("tenant", "limit", tenant, "--rate", "default", "--burst", 7, "--tenant-rate", 3, "--json").json
+    assert (shown["limits"]["rate"], shown["limits"]["burst"]) == (3, 7)
+    assert command("tenant", "show", tenant, "--json").json["limits"]["burst"] == 7
+    assert "per month" in command("tenant", "show", tenant).out
+    for words in (["--rate", "fast"], ["--per-day", "1.5"], ["--burst", "0"], []):
+        wrong = command("tenant", "limit", tenant, *words)
+        assert wrong.code == 2
+        assert (words or ["--rate"])[0] in wrong.err
+    assert command("tenant", "show", "nobody").code != 0
+
+
 def test_tenants(command: Command) -> None:
     """A tenant is made once, and listed."""
     made = command("tenant", "create", "acme", "--json")

@@ -219,7 +219,7 @@ async def test_errors_are_a_status(
 @pytest.mark.parametrize("encoding", [PROTOBUF, JSON])
 async def test_pressure_is_told_as_exporters_read_it(api: Api, encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no more bytes can be held, the answer is 429 with Retry-After, and a status that is to be tried again."""
-    monkeypatch.setattr(api.services.bodies, "_unfinished_max", 10)
+    monkeypatch.setattr(api.services.gate.bodies, "_unfinished_max", 10)
     answer = await post(api, request(record()) if encoding == JSON else protobuf(record()), encoding)
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
     assert (answer.json()["code"] if encoding == JSON else Status.FromString(answer.content).code) == 8

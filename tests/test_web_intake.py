@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from backports import zstd
 
+from milepost.access.limits import set_limits
+from milepost.intake.pressure.refusal import Overfull
 from milepost.limits import BODY_BYTES_MAX
 from milepost.web import bodies
 from milepost.web.bodies import Bodies, decompress
-from milepost.web.problems import Overloaded
 from web_client import Api, run_of
 
 pytest_plugins = ["fix_web"]
@@ -288,12 +289,44 @@ async def test_parameters_are_refused(api: Api) -> None:
 
 async def test_pressure(monkeypatch: pytest.MonkeyPatch, api: Api) -> None:
     """More unfinished bytes than the process may hold: 429 with Retry-After, and nothing is taken."""
-    monkeypatch.setattr(api.services.bodies, "_unfinished_max", 10)
+    monkeypatch.setattr(api.services.gate.bodies, "_unfinished_max", 10)
     answer = await api("POST", PATH, json={"activities": [run_of()]})
     assert answer.status_code == 429
     assert answer.headers["retry-after"] == "1"
     assert answer.json()["type"] == "/problems/too-many-requests"
-    assert api.services.bodies.unfinished == 0
+    assert api.services.gate.bodies.unfinished == 0
+
+
+async def test_a_limit_that_is_reached(api: Api) -> None:
+    """The request is refused whole, the answer names the limit, what is left of it, and when to come again; a smaller one fits."""
+    async with api.services.db.transaction("write") as conn:
+        await set_limits(conn, api.tenant_id, {"per_day": 5})
+    three = {"activities": [run_of(), run_of(), run_of()]}
+    first = await api("POST", PATH, json=three)
+    assert (first.status_code, first.headers["ratelimit"].split(";t=")[0]) == (202, '"per_day";r=2')
+    second = await api("POST", PATH, json=three)
+    assert (second.status_code, second.headers["content-type"]) == (429, "application/problem+json")
+    problem = second.json()
+    assert (problem["type"], problem["violated-policies"]) == ("/problems/limit-reached", ["per_day"])
+    assert problem["detail"] == "2 of 5 activities a day are left: nothing of this request was taken."
+    assert 0 < int(second.headers["retry-after"]) <= 86_400
+    assert second.headers["ratelimit-policy"] == '"per_day";q=5;w=86400;qu="activities"'
+    assert (await api("POST", PATH, json={"activities": [run_of(), run_of()]})).status_code == 202
+    other = await api("POST", "/v1/track", json={"userId": "u", "event": "run"})
+    assert (other.status_code, other.json()["code"]) == (429, "limit-reached")
+    shown = await api.get("/v1/admin/limits")
+    assert (shown["per_day"], shown["rate"], shown["today"]) == (5, None, 5)
+
+
+async def test_what_came_to_nothing_new_is_not_counted(api: Api) -> None:
+    """A request that its Idempotency-Key makes a repetition uses nothing up."""
+    async with api.services.db.transaction("write") as conn:
+        await set_limits(conn, api.tenant_id, {"per_day": 2})
+    for _ in range(3):
+        answer = await api("POST", PATH, json={"activities": [run_of()]}, headers={"idempotency-key": "k"})
+        assert answer.status_code == 202
+    assert (await api("POST", PATH, json={"activities": [run_of()]})).status_code == 202
+    assert (await api("POST", PATH, json={"activities": [run_of()]})).status_code == 429
 
 
 async def test_bytes_are_given_back(api: Api) -> None:
@@ -301,7 +334,7 @@ async def test_bytes_are_given_back(api: Api) -> None:
     await api.send(run_of())
     await api("POST", PATH, content=b"{")
     await api("PUT", "/v1/groups/team-1", content=b"{")
-    assert api.services.bodies.unfinished == 0
+    assert api.services.gate.bodies.unfinished == 0
 
 
 async def test_hanging_up() -> None:
@@ -312,7 +345,8 @@ async def test_hanging_up() -> None:
         return next(messages)
 
     with pytest.raises(bodies.ClientGone):
-        await Bodies().read({}, receive)
+        with Bodies().held(1) as held:
+            await held.read({}, receive)
 
 
 async def test_unfinished_bytes_of_a_streamed_body() -> None:
@@ -321,8 +355,25 @@ async def test_unfinished_bytes_of_a_streamed_body() -> None:
     async def receive() -> Any:
         return {"type": "http.request", "body": b"x" * 100, "more_body": True}
 
-    with pytest.raises(Overloaded):
-        await Bodies(unfinished_max=1000).read({}, receive)
+    whole = Bodies(unfinished_max=1000)
+    with pytest.raises(Overfull), whole.held(1) as held:
+        await held.read({}, receive)
+    assert whole.unfinished == 0
+
+
+async def test_a_tenant_holds_at_most_what_is_still_free() -> None:
+    """Alone it gets half of all; a second one beside it still finds room, and what is given back is free again."""
+    whole = Bodies(unfinished_max=1000)
+    with whole.held(1) as first, whole.held(2) as second:
+        first.grow(500)
+        with pytest.raises(Overfull):
+            first.grow(1)
+        second.grow(250)
+        with pytest.raises(Overfull):
+            second.grow(1)
+    assert whole.unfinished == 0
+    with whole.held(2) as held:
+        held.grow(500)
 
 
 # ── Bad input, one by one ──────────────────────────────────────────────────────────────────────────────────────────────

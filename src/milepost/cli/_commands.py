@@ -15,7 +15,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "demo": ("demo", "demo", "Load a sample of one of the four systems, and serve it."),
     "db": ("db", "db", "The database's schema: migrate, status."),
     "model": ("model", "model", "The model: check, show, apply."),
-    "tenant": ("tenant", "tenant", "Tenants: create, list."),
+    "tenant": ("tenant", "tenant", "Tenants: create, list, show, limit."),
     "key": ("key", "key", "Keys of a tenant: create, list, revoke."),
     "group": ("group", "group", "Groups of a tenant: create, list, show."),
     "import": ("import_", "import_", "Import CSV, JSON lines or Parquet files by a map."),

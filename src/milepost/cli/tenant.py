@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from math import inf
+from typing import Any
 
 import click
 
+from milepost.access.limits import DEFAULT, Default, default_limits, read_limits, read_use, set_limits
 from milepost.access.tenants import Tenant, create_tenant, find_tenant, list_tenants
 from milepost.cli._database import as_service
 from milepost.cli._options import PLACE, json_option, settings_options, system_option
@@ -16,6 +19,7 @@ from milepost.settings import Settings
 __all__ = ["every_tenant", "tenant", "tenant_named"]
 
 PAGE = 500
+DEFAULTS = ("tenant_rate", "tenant_burst", "tenant_per_day", "tenant_per_month")
 
 
 @click.group()
@@ -54,6 +58,89 @@ def list_(settings: Settings, system: str | None, as_json: bool) -> None:
         print_json({"items": [asdict(one) for one in found]})
     else:
         print_table(("NAME", "NUMBER", "LANE", "SINCE"), ((one.name, one.tenant_id, one.lane, one.created_at) for one in found))
+
+
+@tenant.command()
+@click.argument("name")
+@click.option("--rate", metavar="NUMBER", help="Activities a second.")
+@click.option("--burst", metavar="NUMBER", help="How many of them at once, after a pause.")
+@click.option("--per-day", metavar="NUMBER", help="Activities a day (UTC).")
+@click.option("--per-month", metavar="NUMBER", help="Activities a month (UTC).")
+@json_option
+@system_option
+@settings_options(*PLACE, *DEFAULTS)
+def limit(name: str, settings: Settings, system: str | None, as_json: bool, **given: str | None) -> None:
+    """Limit what the tenant NAME may send: a number, `none` for no limit, `default` for the deployment's.
+
+    What is not given stays as it is. Servers follow within two seconds.
+    """
+    chosen = {limit: _limit(limit, text) for limit, text in given.items() if text is not None}
+    if not chosen:
+        raise click.UsageError("Say what to limit: --rate, --burst, --per-day or --per-month.")
+
+    async def work(database: Database) -> dict[str, Any]:
+        found = await tenant_named(database, name)
+        async with database.transaction("write") as connection:
+            await set_limits(connection, found.tenant_id, chosen)
+        return await _shown(database, found, settings)
+
+    _print_limits(as_service(settings, work, system=system), as_json=as_json)
+
+
+@tenant.command()
+@click.argument("name")
+@json_option
+@system_option
+@settings_options(*PLACE, *DEFAULTS)
+def show(name: str, settings: Settings, system: str | None, as_json: bool) -> None:
+    """Show the tenant NAME, its limits, and what it has sent."""
+
+    async def work(database: Database) -> dict[str, Any]:
+        return await _shown(database, await tenant_named(database, name), settings)
+
+    _print_limits(as_service(settings, work, system=system), as_json=as_json)
+
+
+def _limit(name: str, text: str) -> float | Default | None:
+    plain = text.strip().lower()
+    if plain in ("none", "default"):
+        return None if plain == "none" else DEFAULT
+    try:
+        most = float(plain) if name == "rate" else int(plain)
+    except ValueError:
+        wanted = "a number" if name == "rate" else "a whole number"
+        raise click.BadParameter(f"{text!r} is not {wanted}, none or default.", param_hint=_flag(name)) from None
+    if not 0 < most < inf:
+        raise click.BadParameter(f"{text} is not more than 0.", param_hint=_flag(name))
+    return most
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+async def _shown(database: Database, found: Tenant, settings: Settings) -> dict[str, Any]:
+    async with database.transaction("point") as connection:
+        limits = (await read_limits(connection, [found.tenant_id], default_limits(settings)))[found.tenant_id]
+        use = (await read_use(connection, [found.tenant_id]))[found.tenant_id]
+    return {**asdict(found), "limits": asdict(limits), "sent": asdict(use)}
+
+
+def _print_limits(shown: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(shown)
+        return
+    click.echo(f"tenant {shown['name']} (number {shown['tenant_id']}, lane {shown['lane']}, since {shown['created_at']})")
+    limits, sent = shown["limits"], shown["sent"]
+    print_table(
+        ("LIMIT", "MOST", "SENT"),
+        (
+            ("rate", limits["rate"], None),
+            ("burst", limits["burst"], None),
+            ("per day", limits["per_day"], sent["today"]),
+            ("per month", limits["per_month"], sent["this_month"]),
+        ),
+    )
 
 
 async def tenant_named(database: Database, name: str) -> Tenant:

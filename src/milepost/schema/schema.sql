@@ -71,7 +71,7 @@ CREATE TABLE milepost.tenant_limit (
 -- The token bucket that all server processes lease tokens from; only of tenants that have a rate.
 CREATE TABLE milepost.tenant_bucket (
     tenant_id   integer PRIMARY KEY,
-    level       float8 NOT NULL,                 -- tokens; below 0 after a request larger than what was left
+    level       float8 NOT NULL,                 -- tokens that no process has leased
     filled_at   timestamptz NOT NULL
 ) WITH (fillfactor = 50);
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from litestar import Response, delete, get
 
 from milepost.access.keys import list_keys, revoke_key
+from milepost.access.limits import default_limits, read_limits, read_use
 from milepost.intake.queue import backlog
 from milepost.web import schemas
 from milepost.web.answers import answer, page, tagged
@@ -43,6 +46,23 @@ async def keys(request: ApiRequest) -> Response[bytes]:
         return page(request, list(await list_keys(conn, tenant_id)), None)
 
 
+@get(
+    "/v1/admin/limits",
+    guards=[admins],
+    summary="How much the tenant may send, and has sent",
+    description="The tenant's own limits, or the deployment's defaults. They are set by the operator: `milepost tenant limit`.",
+    opt=documented("Running it", schemas.LimitsShown),
+)
+async def limits(request: ApiRequest) -> Response[bytes]:
+    tenant_id = request.user.tenant_id
+    services = request.services
+    async with services.db.transaction("point") as conn:
+        found = (await read_limits(conn, [tenant_id], default_limits(services.settings)))[tenant_id]
+        use = (await read_use(conn, [tenant_id]))[tenant_id]
+    here = services.gate.allowances.uncounted(tenant_id)
+    return tagged(request, {**asdict(found), "today": use.today + here, "this_month": use.this_month + here})
+
+
 @delete(
     "/v1/admin/keys/{key_id:str}",
     guards=[admins],
@@ -69,4 +89,4 @@ async def model(request: ApiRequest) -> Response[bytes]:
     return tagged(request, {"version": served.version, "name": served.model.name, "toml": served.toml})
 
 
-routes = [lanes, keys, revoke, model]
+routes = [lanes, limits, keys, revoke, model]

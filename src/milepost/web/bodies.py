@@ -1,28 +1,30 @@
 """Request bodies: read as they come, never more than allowed, whatever they claim to be.
 
 A body may hold `BODY_BYTES_MAX` bytes, as sent and after decompression; decompression stops there, so that a bomb
-costs no more than its limit. All bodies under way in this process together may hold `UNFINISHED_BYTES_MAX`: who comes
-on top is told to come again (429).
+costs no more than its limit. All bodies under way in this process together may hold `UNFINISHED_BYTES_MAX`, shared among
+the tenants that send: who comes on top is told to come again (429).
 
-Raises `TooLarge`, `Overloaded`, `UnsupportedEncoding`, `InvalidInput` (what is not gzip or zstd, or ends too early),
+Raises `TooLarge`, `Overfull`, `UnsupportedEncoding`, `InvalidInput` (what is not gzip or zstd, or ends too early),
 and `ClientGone` where there is nobody left to answer.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 from backports import zstd
 from litestar.types import Receive
 
-from milepost.errors import FieldError, InvalidInput, TooLarge
+from milepost.errors import FieldError, InvalidInput, MilepostError, TooLarge
+from milepost.intake.pressure.refusal import Overfull
 from milepost.limits import BODY_BYTES_MAX
-from milepost.web.problems import Overloaded, UnsupportedEncoding
+from milepost.web.problems import UnsupportedEncoding
 
-__all__ = ["Bodies", "ClientGone", "decode_object", "decompress"]
+__all__ = ["Bodies", "ClientGone", "Held", "decode_object", "decompress", "drain"]
 
 UNFINISHED_BYTES_MAX = 256 * 1024 * 1024
 DRAINED_BYTES_MAX = 64 * 1024 * 1024  # read and dropped, so that a client that sends too much gets to read why
@@ -34,50 +36,82 @@ class ClientGone(Exception):
 
 
 class Bodies:
-    """Reads bodies, and counts the bytes of those that are not answered yet. `done` gives a body's bytes back."""
+    """Counts the bytes of requests that are not answered yet, by tenant.
+
+    A tenant may hold as many as are still free, never more: alone that is half of all, two that flood get a third each, and who comes
+    new always finds room. (The dynamic threshold of Choudhury and Hahne, 1998, by which switches share a buffer among ports.)
+    """
 
     def __init__(self, unfinished_max: int = UNFINISHED_BYTES_MAX) -> None:
         self._unfinished_max = unfinished_max
+        self._of: dict[int, int] = {}
         self.unfinished = 0
 
+    @contextmanager
+    def held(self, tenant_id: int) -> Iterator[Held]:
+        """What one request holds, until the block ends."""
+        held = Held(self, tenant_id)
+        try:
+            yield held
+        finally:
+            self.take(tenant_id, -held.size)
+
+    def take(self, tenant_id: int, size: int) -> None:
+        """size: negative gives back. Raises `Overfull`, and then nothing is taken."""
+        own = self._of.get(tenant_id, 0) + size
+        if size > 0 and own > self._unfinished_max - self.unfinished:
+            raise Overfull(
+                "The server holds as many unfinished bytes of this tenant as it may: nothing of this request was taken.",
+                reason="bytes",
+                retry_after_s=1,
+            )
+        self.unfinished += size
+        if own:
+            self._of[tenant_id] = own
+        else:
+            self._of.pop(tenant_id, None)
+
+
+class Held:
+    """The bytes that one request holds: its body, from its first piece on, and what is made of it."""
+
+    def __init__(self, bodies: Bodies, tenant_id: int) -> None:
+        self._bodies = bodies
+        self._tenant_id = tenant_id
+        self.size = 0
+
+    def grow(self, size: int) -> None:
+        """Raises `Overfull`."""
+        self._bodies.take(self._tenant_id, size)
+        self.size += size
+
     async def read(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
-        """The whole body as sent. The caller calls `done` with its length when the request is answered."""
+        """The whole body as sent."""
         claimed = headers.get(b"content-length", b"")
         if claimed.isdigit() and int(claimed) > BODY_BYTES_MAX:
-            await _drain(receive, int(claimed))
+            await drain(receive, int(claimed))
             raise _too_large()
-        message: Any = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        body: bytes = message.get("body", b"")
-        if not message.get("more_body", False):
-            return self._taken(body)
-        pieces, size = [body], len(body)
+        pieces: list[bytes] = []
+        size = 0
         while True:
-            message = await receive()
+            message: Any = await receive()
             if message["type"] == "http.disconnect":
                 raise ClientGone
-            piece = message.get("body", b"")
-            pieces.append(piece)
+            piece: bytes = message.get("body", b"")
+            more = message.get("more_body", False)
             size += len(piece)
-            if size > BODY_BYTES_MAX or self.unfinished + size > self._unfinished_max:
+            try:
+                if size > BODY_BYTES_MAX:
+                    raise _too_large()
+                self.grow(len(piece))
+            except MilepostError:
                 pieces.clear()
-                if message.get("more_body", False):
-                    await _drain(receive, DRAINED_BYTES_MAX)
-                raise _too_large() if size > BODY_BYTES_MAX else Overloaded()
-            if not message.get("more_body", False):
-                return self._taken(b"".join(pieces))
-
-    def done(self, body: bytes) -> None:
-        self.unfinished -= len(body)
-
-    def _taken(self, body: bytes) -> bytes:
-        if len(body) > BODY_BYTES_MAX:
-            raise _too_large()
-        if self.unfinished + len(body) > self._unfinished_max:
-            raise Overloaded
-        self.unfinished += len(body)
-        return body
+                if more:
+                    await drain(receive)
+                raise
+            if not more:
+                return b"".join((*pieces, piece)) if pieces else piece
+            pieces.append(piece)
 
 
 def decompress(body: bytes, encoding: bytes) -> bytes:
@@ -142,7 +176,7 @@ def decode_object(body: bytes) -> dict[str, Any]:
     return decoded
 
 
-async def _drain(receive: Receive, bytes_max: int) -> None:
+async def drain(receive: Receive, bytes_max: int = DRAINED_BYTES_MAX) -> None:
     """Read what the client still sends, and drop it: one that is cut off in the middle would not see the answer."""
     left = min(bytes_max, DRAINED_BYTES_MAX)
     while left > 0:

@@ -3,7 +3,7 @@
 A request's work is: whose key, read the body, accept, one durable batch, answer. It runs before the framework and reads
 the body raw: a request of one activity costs 0.37 ms of CPU in all, through the framework's raw route it was 0.42 and
 through a handler 0.50 (one of 100: 1.65 and 1.76; two cores, PostgreSQL beside it). What would hold the event loop for
-more than a few milliseconds, a large or strongly compressed body, is the worker thread's, one request after the other.
+more than a few milliseconds, a large or strongly compressed body, is the worker thread's. Either is done by tenants in turn (`gate`).
 
 Answers: 202 once the accepted ones are durable, 200 where `Prefer: wait` asked to wait until they are loaded. Rejected
 ones are named by index, and do not hold up the others. Errors are problems like everywhere else.
@@ -11,7 +11,6 @@ ones are named by index, and do not hold up the others. Errors are problems like
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from milepost.errors import FieldError, InvalidInput
 from milepost.intake.accept import Accepted, Acceptor, Rejected
 from milepost.intake.queue import Idempotency, Kind
 from milepost.web.bodies import ClientGone, decompress
+from milepost.web.gate import Passage
 from milepost.web.parameters import refuse_unknown
 from milepost.web.problems import MEDIA_TYPE, problem_of
 from milepost.web.request import authorize
@@ -78,7 +78,6 @@ class Intake:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._bodies = services.bodies
         self._encode = msgspec.json.Encoder().encode
 
     async def __call__(self, scope: HTTPScope, receive: Receive, send: Send) -> int:
@@ -88,10 +87,9 @@ class Intake:
         try:
             if scope["query_string"]:
                 refuse_unknown(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True), frozenset())
-            status, answer, asked = await self._take(headers, receive)
+            status, answer, said = await self._take(headers, receive)
             body = self._encode(answer)
-            if asked:
-                extra = [(b"preference-applied", asked.encode())]
+            extra = [(name.encode(), value.encode()) for name, value in said.items()]
         except ClientGone:
             telemetry.count("intake_requests", outcome="gone")
             return CLIENT_GONE
@@ -111,28 +109,30 @@ class Intake:
         await send({"type": "http.response.body", "body": body, "more_body": False})
         return status
 
-    async def _take(self, headers: Mapping[bytes, bytes], receive: Receive) -> tuple[int, Answer, str]:
+    async def _take(self, headers: Mapping[bytes, bytes], receive: Receive) -> tuple[int, Answer, Mapping[str, str]]:
+        """→ status, answer, headers."""
         services = self._services
         principal = await authorize(services, headers.get(b"authorization", b"").decode("latin-1"), "write")
         prefer = preferences(headers.get(b"prefer"))
-        raw = await self._bodies.read(headers, receive)
-        try:
+        async with services.gate.passage(principal, headers, receive) as passage:
             began = perf_counter()
-            telemetry.count("intake_bytes", len(raw))
-            accepted, body = await self._accept(principal, headers, raw)
+            telemetry.count("intake_bytes", len(passage.raw))
+            accepted, body = await self._accept(principal, headers, passage)
             answer = Answer(accepted=accepted.rows, rejected=accepted.rejected, receipt=None)
             if prefer.representation or prefer.wait_s is not None:
                 answer.ids = [str(UUID(int=number)) for number in accepted.ids]
             batch_id = None
             if accepted.rows:
-                batch_id, answer = await self._enqueue(principal, headers, accepted, answer, body)
+                await passage.count(accepted.rows, len(accepted.payload))
+                batch_id, answer = await self._enqueue(principal, headers, accepted, answer, body, passage)
             telemetry.observe("receipt_seconds", perf_counter() - began)
-        finally:
-            self._bodies.done(raw)
         telemetry.count("intake_accepted", accepted.rows)
         telemetry.count("intake_rejected", len(accepted.rejected))
+        said = dict(passage.headers)
+        if applied := prefer.applied():
+            said["preference-applied"] = applied
         if prefer.wait_s is None:
-            return 202, answer, prefer.applied()
+            return 202, answer, said
         answer.loaded = answer.duplicates = 0
         if batch_id is not None:
             loaded = await services.queue.outcome(batch_id, prefer.wait_s)
@@ -140,27 +140,30 @@ class Intake:
             answer.set_aside = result.get("set_aside", msgspec.UNSET)
             if loaded is None or result.get("status") == 500:  # not yet, or set aside
                 answer.loaded = answer.duplicates = msgspec.UNSET
-                return 202, answer, prefer.applied()
+                return 202, answer, said
             answer.loaded, answer.duplicates = loaded.loaded, loaded.duplicates
-        return 200, answer, prefer.applied()
+        return 200, answer, said
 
-    async def _accept(self, principal: Principal, headers: Mapping[bytes, bytes], raw: bytes) -> tuple[Accepted, bytes]:
-        served = self._services.models.current
+    async def _accept(self, principal: Principal, headers: Mapping[bytes, bytes], passage: Passage) -> tuple[Accepted, bytes]:
         encoding = headers.get(b"content-encoding", b"")
         ndjson = headers.get(b"content-type", b"").partition(b";")[0].strip().lower() in NDJSON
-        large = len(raw) > (COMPRESSED_IN_THREAD_BYTES if encoding else IN_THREAD_BYTES)
+        raw = passage.raw
 
         def work(acceptor: Acceptor) -> tuple[Accepted, bytes]:
             body = decompress(raw, encoding)
             return acceptor.accept(principal.tenant_id, body, datetime.now(UTC), ndjson=ndjson), body
 
-        if large:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._services.thread, work, served.acceptor_of_thread)
-        return work(served.acceptor)
+        large = len(raw) > (COMPRESSED_IN_THREAD_BYTES if encoding else IN_THREAD_BYTES)
+        return await passage.work(work, self._services.models.current, large=large)
 
     async def _enqueue(
-        self, principal: Principal, headers: Mapping[bytes, bytes], accepted: Accepted, answer: Answer, body: bytes
+        self,
+        principal: Principal,
+        headers: Mapping[bytes, bytes],
+        accepted: Accepted,
+        answer: Answer,
+        body: bytes,
+        passage: Passage,
     ) -> tuple[int, Answer]:
         idempotency = None
         if (key := headers.get(b"idempotency-key")) is not None:
@@ -180,6 +183,7 @@ class Intake:
         )
         if receipt.answer_replayed is not None:
             answer = msgspec.convert(receipt.answer_replayed, Answer)
+            passage.uncount()
         answer.receipt = self._services.receipts.sign(principal.tenant_id, receipt.batch_id)
         return receipt.batch_id, answer
 

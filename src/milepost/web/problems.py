@@ -36,13 +36,13 @@ from milepost.errors import (
     TooLarge,
     Unauthorized,
 )
+from milepost.intake.pressure.refusal import LimitReached, Overfull, Refused
 from milepost.rollups.filling import BeingFilled
 
 __all__ = [
     "KINDS",
     "MEDIA_TYPE",
     "NotReady",
-    "Overloaded",
     "Problem",
     "Unprocessable",
     "UnsupportedEncoding",
@@ -58,10 +58,6 @@ _log = structlog.get_logger(__name__)
 
 class NotReady(MilepostError):
     """The server cannot do this yet."""
-
-
-class Overloaded(MilepostError):
-    """More is being sent than can be taken now."""
 
 
 class Unprocessable(InvalidInput):
@@ -147,12 +143,19 @@ KINDS: dict[str, Kind] = {
             meaning="Content-Encoding may be gzip or zstd, or absent; bodies are JSON, activities also NDJSON.",
         ),
         Kind(
+            slug="limit-reached",
+            status=429,
+            title="A limit of the tenant is reached",
+            meaning="The tenant has sent as many activities as it may for now: `violated-policies` names the limit (rate, per_day or "
+            "per_month), RateLimit-Policy and RateLimit tell how much it is and what is left. Nothing of this request was taken; send "
+            "it again after the time in Retry-After.",
+        ),
+        Kind(
             slug="too-many-requests",
             status=429,
             title="Too much at once",
-            meaning="The server holds as many unfinished bytes as it may. Nothing of this request was taken; send it again "
-            "after the time in Retry-After.",
-            retry_after_s=1,
+            meaning="The server holds as many unfinished bytes of this tenant as it may, or as many of its activities wait to be "
+            "loaded. Nothing of this request was taken; send it again after the time in Retry-After.",
         ),
         Kind(
             slug="queue-full",
@@ -212,7 +215,8 @@ _SLUGS: tuple[tuple[type[Exception], str], ...] = (
     (PreconditionFailed, "precondition-failed"),
     (TooLarge, "too-large"),
     (UnsupportedEncoding, "unsupported-encoding"),
-    (Overloaded, "too-many-requests"),
+    (LimitReached, "limit-reached"),
+    (Overfull, "too-many-requests"),
     (QueueFull, "queue-full"),
     (NotReady, "not-ready"),
     (BeingFilled, "being-filled"),
@@ -263,7 +267,13 @@ def problem_of(error: Exception) -> Problem:
                 headers["www-authenticate"] = 'Bearer realm="milepost"'
             if slug == "unsupported-encoding":
                 headers["accept-encoding"] = "gzip, zstd, identity"
-            more = {"version": error.facts["version"]} if isinstance(error, PreconditionFailed) else {}
+            more: dict[str, Any] = {}
+            if isinstance(error, PreconditionFailed):
+                more["version"] = error.facts["version"]
+            if isinstance(error, Refused):
+                headers |= {"retry-after": str(error.retry_after_s), **error.headers}
+            if isinstance(error, LimitReached):
+                more["violated-policies"] = [error.reason]
             errors = error.errors if isinstance(error, InvalidInput) else ()
             return Problem(kind=kind, detail=_detail(error, errors), errors=errors, headers=headers, more=more)
     if isinstance(error, MilepostError) and error.facts.get("sqlstate") in UNDEFINED_SQLSTATES:

@@ -44,13 +44,10 @@ class ApiRequest(Request[Principal, Any, State]):
 
     async def whole_body(self) -> bytes:
         """The body, decompressed. Raises as `milepost.web.bodies` does."""
-        bodies = self.services.bodies
         headers = dict(self.scope["headers"])
-        raw = await bodies.read(headers, self.receive)
-        try:
+        with self.services.gate.bodies.held(self.user.tenant_id) as held:
+            raw = await held.read(headers, self.receive)
             return decompress(raw, headers.get(b"content-encoding", b""))
-        finally:
-            bodies.done(raw)
 
 
 def unescape(part: str) -> str:

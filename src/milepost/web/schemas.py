@@ -35,6 +35,7 @@ __all__ = [
     "KeyPage",
     "Lanes",
     "LatestPage",
+    "LimitsShown",
     "Member",
     "MemberIn",
     "MemberPage",
@@ -293,6 +294,15 @@ class LaneShown(Struct):
 class Lanes(Struct):
     items: list[LaneShown]
     next: None
+
+
+class LimitsShown(Struct):
+    rate: Annotated[float | None, Meta(description="Activities a second; null: no limit.")]
+    burst: Annotated[float | None, Meta(description="How many at once after a pause; null: ten seconds of the rate.")]
+    per_day: int | None
+    per_month: int | None
+    today: Annotated[int, Meta(description="Activities accepted since midnight, UTC.")]
+    this_month: int
 
 
 class KeyShown(Struct):

@@ -23,6 +23,8 @@ from milepost.access.keys import Keys
 from milepost.errors import SchemaMismatch
 from milepost.feeds.cursor import Cursors
 from milepost.intake.loader import Loader
+from milepost.intake.pressure.allowances import Allowances
+from milepost.intake.pressure.waiting import Waiting
 from milepost.intake.queue import Queue
 from milepost.intake.receipts import Receipts
 from milepost.intake.rotation import adopt_before_loading
@@ -31,6 +33,7 @@ from milepost.postgres import Database, load_queries
 from milepost.schema import require, require_lanes
 from milepost.settings import Settings
 from milepost.web.bodies import Bodies
+from milepost.web.gate import Gate
 from milepost.web.models import Models
 
 __all__ = ["Services"]
@@ -40,7 +43,7 @@ _queries = load_queries(__package__, "services.sql")
 
 @dataclass(frozen=True, kw_only=True)
 class Services:
-    """All that requests use. `thread`: one worker, for what would keep the event loop too long."""
+    """All that requests use. `gate`: what each request that brings activities goes through."""
 
     settings: Settings
     db: Database
@@ -49,8 +52,7 @@ class Services:
     queue: Queue
     cursors: Cursors
     receipts: Receipts
-    bodies: Bodies
-    thread: ThreadPoolExecutor
+    gate: Gate
     _ends: AsyncExitStack
 
     @classmethod
@@ -70,9 +72,13 @@ class Services:
             models = Models(db)
             ends.push_async_callback(models.stop)
             await models.start()
-            queue = Queue(db, settings)
+            queue = Queue(db, settings, spill=True)
             ends.push_async_callback(queue.stop)
             await queue.start()
+            allowances, waiting = Allowances(db, settings), Waiting(db, settings)
+            for one in (allowances, waiting):
+                ends.push_async_callback(one.stop)
+                await one.start()
             if load:
                 await adopt_before_loading(db)
                 loader = Loader(
@@ -91,8 +97,7 @@ class Services:
                 queue=queue,
                 cursors=Cursors(secret),
                 receipts=Receipts(secret),
-                bodies=Bodies(),
-                thread=thread,
+                gate=Gate(Bodies(), thread, allowances, waiting),
                 _ends=ends.pop_all(),
             )
         raise AssertionError("the block returns or raises")

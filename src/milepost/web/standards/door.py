@@ -9,7 +9,6 @@ Answers only after all of it is durable. A retry of a request of which only a pa
 
 from __future__ import annotations
 
-import asyncio
 from abc import ABC, abstractmethod
 from base64 import b64decode
 from binascii import Error as NotBase64
@@ -29,6 +28,7 @@ from milepost.intake.mapped import Mapped
 from milepost.intake.queue import Kind
 from milepost.mapping.standards import Standard
 from milepost.web.bodies import ClientGone, decompress
+from milepost.web.gate import Passage
 from milepost.web.intake import CLIENT_GONE, COMPRESSED_IN_THREAD_BYTES, IN_THREAD_BYTES
 from milepost.web.models import Served
 from milepost.web.problems import KINDS, Problem, problem_of
@@ -115,18 +115,15 @@ class Door(ABC):
         services = self.services
         principal = await authorize(services, _bearer(headers.get(b"authorization", b"").decode("latin-1")), "write")
         self.check(headers)
-        raw = await services.bodies.read(headers, receive)
-        try:
+        async with services.gate.passage(principal, headers, receive) as passage:
             began = perf_counter()
-            telemetry.count("intake_bytes", len(raw))
+            telemetry.count("intake_bytes", len(passage.raw))
             now = datetime.now(UTC)
-            rows, taken = await self._work(principal, headers, raw, now)
-            receipt = await self._enqueue(principal, taken)
+            rows, taken = await self._work(principal, headers, passage, now)
+            receipt = await self._enqueue(principal, taken, passage)
             if taken.refused:
                 await self.keep(principal, rows, taken, now)
             telemetry.observe("receipt_seconds", perf_counter() - began)
-        finally:
-            services.bodies.done(raw)
         telemetry.count("intake_accepted", taken.activities)
         telemetry.count("intake_rejected", len(taken.refused))
         for outcome, number in (
@@ -137,10 +134,10 @@ class Door(ABC):
             telemetry.count("mapped_messages", number, standard=self.standard.name, outcome=outcome)
         return taken, receipt
 
-    async def _work(self, principal: Principal, headers: Headers, raw: bytes, now: datetime) -> tuple[Rows, Taken]:
+    async def _work(self, principal: Principal, headers: Headers, passage: Passage, now: datetime) -> tuple[Rows, Taken]:
         served = self.services.models.current
         mapped = self._mapped(served)
-        encoding = headers.get(b"content-encoding", b"")
+        encoding, raw = headers.get(b"content-encoding", b""), passage.raw
 
         def work(acceptor: Acceptor) -> tuple[Rows, Taken]:
             try:
@@ -150,17 +147,17 @@ class Door(ABC):
                 raise InvalidInput("The body is nested too deeply.", errors=(FieldError("", detail),)) from error
             return rows, take(mapped, acceptor, principal.tenant_id, rows, now)
 
-        if len(raw) > (COMPRESSED_IN_THREAD_BYTES if encoding else IN_THREAD_BYTES // MAPPING_FACTOR):
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self.services.thread, work, served.acceptor_of_thread)
-        return work(served.acceptor)
+        large = len(raw) > (COMPRESSED_IN_THREAD_BYTES if encoding else IN_THREAD_BYTES // MAPPING_FACTOR)
+        return await passage.work(work, served, large=large)
 
-    async def _enqueue(self, principal: Principal, taken: Taken) -> str | None:
+    async def _enqueue(self, principal: Principal, taken: Taken, passage: Passage) -> str | None:
         batches = []
         if taken.commands:
             batches.append((Kind.COMMAND, len(taken.commands), b"[" + b",".join(taken.commands) + b"]"))
         if taken.accepted is not None and taken.accepted.rows:
             batches.append((Kind.ACTIVITIES, taken.accepted.rows, taken.accepted.payload))
+        if batches:
+            await passage.count(sum(rows for _, rows, _ in batches), sum(len(payload) for *_, payload in batches))
         receipt = None
         for kind, rows, payload in batches:
             receipt = await self.services.queue.enqueue(

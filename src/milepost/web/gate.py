@@ -1,0 +1,105 @@
+"""The gate: what every door for activities lets its requests through, from whose they are to what they count.
+
+    async with services.gate.passage(principal, headers, receive) as passage:
+        accepted = await passage.work(accept, acceptors, large=…)
+        await passage.count(accepted.rows, len(accepted.payload))
+        …                                            # make it durable
+
+In this order a request is refused for (1) what its tenant has waiting to be loaded, a quota that is used up, a rate that was just
+exceeded: before its body is kept; (2) the bytes that are held for its tenant: while the body comes; (3) its activities: as soon as
+they are counted. Always whole, with 429, and what was taken for it given back. In between, work is done by tenants in turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from litestar.types import Receive
+
+from milepost import telemetry
+from milepost.access.keys import Principal
+from milepost.intake.accept import Acceptor
+from milepost.intake.pressure.allowances import Allowances
+from milepost.intake.pressure.refusal import Refused
+from milepost.intake.pressure.turns import Turns
+from milepost.intake.pressure.waiting import Waiting
+from milepost.web.bodies import Bodies, Held, drain
+from milepost.web.models import Served
+
+__all__ = ["Gate", "Passage"]
+
+Made = TypeVar("Made")
+
+
+class Gate:
+    """One a process."""
+
+    def __init__(self, bodies: Bodies, thread: ThreadPoolExecutor, allowances: Allowances, waiting: Waiting) -> None:
+        self.bodies = bodies
+        self.thread = thread
+        self.allowances = allowances
+        self.waiting = waiting
+        self.loop_turns = Turns()
+        self.thread_turns = Turns()
+
+    @asynccontextmanager
+    async def passage(self, principal: Principal, headers: Mapping[bytes, bytes], receive: Receive) -> AsyncIterator[Passage]:
+        """One request's. Raises `Refused`, and what `Bodies.read` raises."""
+        try:
+            try:
+                self.waiting.check(principal.tenant_id, principal.lane)
+                await self.allowances.check(principal.tenant_id)
+            except Refused:
+                await drain(receive)
+                raise
+            with self.bodies.held(principal.tenant_id) as held:
+                passage = Passage(self, principal, held)
+                passage.raw = await held.read(headers, receive)
+                try:
+                    yield passage
+                except BaseException:
+                    passage.uncount()
+                    raise
+        except Refused as refusal:
+            telemetry.count("refused_requests", reason=refusal.reason)
+            raise
+
+
+class Passage:
+    """A request on its way. raw: its body as sent. headers: what its answer says of the tenant's limits."""
+
+    def __init__(self, gate: Gate, principal: Principal, held: Held) -> None:
+        self._gate = gate
+        self._principal = principal
+        self._held = held
+        self._rows = 0
+        self.raw = b""
+        self.headers: Mapping[str, str] = {}
+
+    async def work(self, work: Callable[[Acceptor], Made], served: Served, *, large: bool) -> Made:
+        """Do it in the tenant's turn. large: in the worker thread, and not on the event loop."""
+        if large:
+            async with self._gate.thread_turns.of(self._principal.tenant_id):
+                loop = asyncio.get_running_loop()
+                return await loop.run_in_executor(self._gate.thread, work, served.acceptor_of_thread)
+        async with self._gate.loop_turns.of(self._principal.tenant_id):
+            return work(served.acceptor)
+
+    async def count(self, rows: int, payload_bytes: int) -> None:
+        """What is about to be made durable. Raises `Refused`."""
+        self._held.grow(payload_bytes)
+        allowance = await self._gate.allowances.take(self._principal.tenant_id, rows)
+        self._gate.waiting.put(self._principal.tenant_id, self._principal.lane, rows)
+        self._rows, self._allowance = rows, allowance
+        self.headers = allowance.headers()
+
+    def uncount(self) -> None:
+        """It came to nothing new."""
+        if self._rows:
+            self._allowance.give_back(self._rows)
+            self._gate.waiting.put(self._principal.tenant_id, self._principal.lane, -self._rows)
+            self._rows = 0
