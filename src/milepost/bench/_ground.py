@@ -107,7 +107,7 @@ async def _history(made: Ground, tenant_id: int, rows: int, actors: int, groups:
     now = datetime.now(UTC)
     await ensure_partitions(made.owner, id_from(now - timedelta(days=days + 1)), id_from(now + timedelta(days=2)), now)
     values = {"tenant_id": tenant_id, "rows": rows, "actors": actors, "groups": groups, "days": days}
-    for query in (_queries.actors, _queries.groups, _queries.reach, _queries.activities):
+    for query in (_queries.actors, _queries.groups, _queries.spans, _queries.reach, _queries.activities):
         await made.owner.execute(query, values)
     await made.owner.execute(_queries.fill, values)
     # The numbers come from the same refill that a changed model takes.

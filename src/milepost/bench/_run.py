@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+import inspect
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -14,27 +15,34 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from milepost.bench import intake, reads
+from milepost.bench import client, intake, reads, soak
 from milepost.bench._report import Report
 from milepost.errors import InvalidInput
 from milepost.settings import Settings
 
 __all__ = ["SCENARIOS", "command"]
 
-SCENARIOS: dict[str, Callable[[Settings, Path], Coroutine[Any, Any, Report]]] = {
+# Each takes settings and a folder, and by name the options it has.
+SCENARIOS: dict[str, Callable[..., Coroutine[Any, Any, Report]]] = {
+    "client": client.measure,
     "intake": intake.measure,
     "reads": reads.measure,
+    "soak": soak.measure,
 }
 
 
-def command(name: str, settings: Settings, *, as_json: bool) -> int:
-    """Run the scenario on an embedded server of its own. → 0, or 1 where a figure misses its target."""
+def command(name: str, settings: Settings, *, as_json: bool, **options: Any) -> int:
+    """Run the scenario on an embedded server of its own. options: None is not given. → 0, or 1 where a figure misses its target."""
     if name not in SCENARIOS:
         near = difflib.get_close_matches(name, SCENARIOS, n=1)
         hint = f" Did you mean {near[0]}?" if near else ""
         raise InvalidInput(f"There is no scenario {name!r}; there are {', '.join(SCENARIOS)}.{hint}")
+    asked = {option: value for option, value in options.items() if value is not None}
+    for option in asked:
+        if option not in inspect.signature(SCENARIOS[name]).parameters:
+            raise InvalidInput(f"The scenario {name} takes no --{option}.")
     with TemporaryDirectory(prefix="milepost-bench-") as folder:
-        report = asyncio.run(SCENARIOS[name](settings, Path(folder)))
+        report = asyncio.run(SCENARIOS[name](settings, Path(folder), **asked))
     if as_json:
         sys.stdout.write(msgspec.json.encode(report.as_json()).decode() + "\n")
     else:

@@ -10,8 +10,17 @@ SELECT %(tenant_id)s, 'team-' || n, 'team' FROM generate_series(0, %(groups)s - 
 UNION ALL
 SELECT %(tenant_id)s, 'league-' || n, 'league' FROM generate_series(0, %(groups)s / 40) n
 
+-- name: spans
+-- Each team has always been in its league.
+INSERT INTO milepost.group_span (tenant_id, group_id, since, until, parent_id)
+SELECT t.tenant_id, t.group_id, '-infinity'::timestamptz, 'infinity'::timestamptz, l.group_id
+FROM milepost.groups t
+JOIN milepost.groups l ON l.tenant_id = t.tenant_id
+    AND l.external_id = 'league-' || substr(t.external_id, 6)::integer / 40
+WHERE t.tenant_id = %(tenant_id)s AND t.kind = 'team'
+
 -- name: reach
--- Each team counts for itself and for its league.
+-- So it counts for itself and for its league.
 INSERT INTO milepost.group_reach (tenant_id, group_id, since, until, ancestor_id, time_zone)
 SELECT tenant_id, group_id, '-infinity'::timestamptz, 'infinity'::timestamptz, group_id, '' FROM milepost.groups WHERE tenant_id = %(tenant_id)s
 UNION ALL

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from milepost.cli._options import LOGS, json_option, settings_options
@@ -13,12 +15,14 @@ __all__ = ["bench"]
 
 @click.command()
 @click.argument("name")
+@click.option("--minutes", type=float, help="Of soak: how long; by default 10.")
+@click.option("--rate", type=float, help="Of soak: activities a second; by default 80 % of the peak, which is measured first.")
 @json_option
 @settings_options("data_dir", "pg_bin", *LOGS)
-def bench(name: str, settings: Settings, as_json: bool) -> int:
+def bench(name: str, settings: Settings, as_json: bool, **options: Any) -> int:
     """Run the scenario NAME. Exit code 1: a figure misses its target."""
     try:
         from milepost.bench import command
     except ImportError as error:
         raise MilepostError("This installation of milepost has no benchmarks.") from error
-    return int(command(name, settings, as_json=as_json))
+    return int(command(name, settings, as_json=as_json, **options))
