@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from milepost import telemetry
 from milepost.activity import id_from, occurred_at_of
 from milepost.model import Goal, Model
 from milepost.postgres import Connection, Database, load_queries
@@ -62,6 +63,8 @@ async def verify(
         tenants = await (await conn.execute(_queries.tenants, {"name": tenant})).fetchall()
     for tenant_id, name in tenants:
         await _verify_tenant(db, compiled, tenant_id, name, outcome, on_progress or (lambda _: None), now)
+    telemetry.count("verify_checked", outcome.checked)
+    telemetry.count("verify_differences", outcome.differences)
     return outcome
 
 
