@@ -40,7 +40,7 @@ def rows(request: pytest.FixtureRequest) -> Iterator[list[Row]]:
 def checked(rows: list[Row]) -> Check:
     """`checked(fault, expected, loaded, longest_s)`: all is there, once."""
 
-    def check(fault: str, expected: set[tuple[str, str]], loaded: Counter[tuple[str, str]], longest_s: float) -> Row:
+    def check(fault: str, expected: set[tuple[str, str]], loaded: Counter[tuple[str, str]], longest_s: float | None) -> Row:
         row = row_of(fault, expected, loaded, longest_s)
         rows.append(row)
         assert (row.lost, row.duplicated, row.loaded) == (0, 0, row.accepted), row

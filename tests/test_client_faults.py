@@ -1,6 +1,7 @@
 """The client and a real server, while either of them, the network, the disk or the clock fails.
 
-In each: every accepted activity is loaded exactly once, and `log` neither raised nor waited. A table at the end says so.
+In each: every accepted activity is loaded exactly once, and `log` neither raised nor waited. A table at the end says so. The longest call
+is by the wall clock, with whatever else the machine does. `MILEPOST_TEST_CLIENT_KILLS` is how often the server is killed.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from processes import environment
 from proxy import TcpProxy
 
 pytest_plugins = ["fix_client"]
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
+
+KILLS = int(os.environ.get("MILEPOST_TEST_CLIENT_KILLS", "4"))
 
 APP = Path(__file__).with_name("client_app.py")
 
@@ -62,13 +65,13 @@ def test_the_server_comes_later(site: ClientSite, checked: Check) -> None:
 
 
 def test_the_server_is_killed_under_load(site: ClientSite, checked: Check) -> None:
-    """Four times, with four threads logging; the client sees cut connections, refusals, and a server that is back."""
+    """Several times, with four threads logging; the client sees cut connections, refusals, and a server that is back."""
     site.start()
     with site.client() as client:
         threads = [Traffic(client, f"a{number}") for number in range(4)]
         for thread in threads:
             thread.start()
-        for _ in range(4):
+        for _ in range(KILLS):
             reached = client.counters().sent + 200
             until(lambda reached=reached: client.counters().sent >= reached, "it goes on")
             site.kill()
@@ -79,7 +82,9 @@ def test_the_server_is_killed_under_load(site: ClientSite, checked: Check) -> No
         assert client.flush(60)
         counters = client.counters()
     assert (counters.sent, dict(counters.dropped)) == (len(expected), {})
-    checked("server killed under load, 4 times", expected, site.wait_for(expected), max(one.longest_s for one in threads))
+    checked(
+        f"server killed under load, {KILLS} times", expected, site.wait_for(expected), max(one.longest_s for one in threads)
+    )
 
 
 def test_the_network_is_cut_mid_request(site: ClientSite, checked: Check) -> None:
@@ -113,7 +118,7 @@ def test_the_app_is_killed_with_a_spill_file(site: ClientSite, checked: Check) -
     site.start()
     with site.client() as client:
         until(lambda: client.counters().adopted == 500, "it is sent")
-    checked("app killed, file left", numbers("a", 500), site.wait_for(numbers("a", 500)), 0)
+    checked("app killed, file left", numbers("a", 500), site.wait_for(numbers("a", 500)), None)
     assert site.order("a") == [str(number) for number in range(500)]
     assert site.files() == []
 
@@ -132,7 +137,7 @@ def test_who_adopts_is_killed_as_well(site: ClientSite, checked: Check) -> None:
     with site.client() as client:
         until(lambda: not site.files(), "the file is gone")
         assert client.flush(30)
-    checked("adopting app killed, 5 times", numbers("a", 3000), site.wait_for(numbers("a", 3000)), 0)
+    checked("adopting app killed, 5 times", numbers("a", 3000), site.wait_for(numbers("a", 3000)), None)
 
 
 def test_two_apps_with_one_folder(site: ClientSite, checked: Check) -> None:
@@ -152,7 +157,7 @@ def test_two_apps_with_one_folder(site: ClientSite, checked: Check) -> None:
     with site.client():
         until(lambda: not site.files(), "the other's file is sent, if it was not already")
     expected = numbers("a", 400) | numbers("b", 400)
-    checked("two apps, one folder, one killed", expected, site.wait_for(expected), 0)
+    checked("two apps, one folder, one killed", expected, site.wait_for(expected), None)
 
 
 def test_a_slow_disk(site: ClientSite, checked: Check, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,7 +223,7 @@ def test_forks(site: ClientSite, checked: Check, how: str) -> None:
         assert process.returncode == 0
     assert out.split() == ["parent", "True"]
     expected = numbers("a", 300) | {(f"a-child{child}", str(number)) for child in range(3) for number in range(100)}
-    checked(how, expected, site.wait_for(expected), 0)
+    checked(how, expected, site.wait_for(expected), None)
     assert site.files() == []
 
 
@@ -233,7 +238,7 @@ def test_a_fork_while_files_are_written(site: ClientSite, checked: Check) -> Non
     with site.client():
         until(lambda: not site.files(), "all files are sent")
     expected = numbers("a", 2000) | {(f"a-child{child}", str(number)) for child in range(20) for number in range(10)}
-    checked("20 forks in an outage", expected, site.wait_for(expected), 0)
+    checked("20 forks in an outage", expected, site.wait_for(expected), None)
 
 
 def test_gunicorn_with_a_preloaded_app(site: ClientSite, checked: Check) -> None:
@@ -257,7 +262,7 @@ def test_gunicorn_with_a_preloaded_app(site: ClientSite, checked: Check) -> None
         drain.join()
     expected = {("master", "0"), *((one.split()[0], one.split()[1]) for one in seen)}
     assert len({one.split()[0] for one in seen}) > 1, "one worker did it all"
-    checked("gunicorn --preload", expected, site.wait_for(expected), 0)
+    checked("gunicorn --preload", expected, site.wait_for(expected), None)
 
 
 def ask(port: int) -> str:
@@ -277,7 +282,7 @@ def test_the_end_of_a_process(site: ClientSite, checked: Check, how: str) -> Non
     with site.client():
         until(lambda: not site.files(), "what was left is sent")
     expected = numbers("a", 100)
-    checked(f"end: {how}", expected, site.wait_for(expected), 0)
+    checked(f"end: {how}", expected, site.wait_for(expected), None)
 
 
 def test_the_end_while_the_server_is_away(site: ClientSite, checked: Check) -> None:
@@ -291,7 +296,7 @@ def test_the_end_while_the_server_is_away(site: ClientSite, checked: Check) -> N
     site.start()
     with site.client() as client:
         until(lambda: client.counters().adopted == 100, "it is sent")
-    checked("end while the server is away", numbers("a", 100), site.wait_for(numbers("a", 100)), 0)
+    checked("end while the server is away", numbers("a", 100), site.wait_for(numbers("a", 100)), None)
 
 
 def test_fifty_threads(site: ClientSite, checked: Check) -> None:
@@ -308,4 +313,3 @@ def test_fifty_threads(site: ClientSite, checked: Check) -> None:
         assert client.flush(120)
     checked("50 threads", expected, site.wait_for(expected), max(one.longest_s for one in threads))
     assert site.order("a7") == [str(number) for number in range(400)]
-    assert os.getpid()

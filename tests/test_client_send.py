@@ -114,7 +114,7 @@ def test_a_refused_key_is_said_loudly_and_kept(
 ) -> None:  # fmt: skip
     """What was logged lies on disk until somebody puts it right, and goes with the tenant's next key."""
     answering.answers[0] = problem(401, detail="The key was revoked.")
-    with Milepost(answering.url, "mp_7_old", spool_dir=tmp_path, spill_after_s=0, retry_s_max=60) as client:
+    with Milepost(answering.url, "mp_7_old", spool_dir=tmp_path, spill_after_s=3600, retry_s_max=60) as client:
         client.log("run", "a")
         until(lambda: client.counters().in_spool == 1, "it is on disk")
         assert not client.close(0.1)

@@ -66,9 +66,11 @@ class Breaker:
         self._not_before = float("-inf")
 
     def failed(self, *, retry_after_s: float | None = None, for_long: bool = False) -> None:
-        """for_long: trying again soon will not help; the pause is the longest."""
+        """for_long: trying again soon will not help; the pause is the longest, and it counts as away for ever."""
         now = self._clock()
-        if self._failing_since is None:
+        if for_long:
+            self._failing_since = float("-inf")
+        elif self._failing_since is None:
             self._failing_since = self._trying_since if self._trying_since is not None else now
         self._trying_since = None
         self._failures = max(self._failures + 1, FAILURES_TO_OPEN if for_long else 0)

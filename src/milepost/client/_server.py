@@ -108,10 +108,10 @@ class Server:
 
     def _request(self, body: bytes) -> tuple[HTTPResponse, bytes]:
         if self._connection is None:
-            connection = self._connect()
-            connection.connect()
-            connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._connection = connection
+            made = self._connect()
+            made.connect()
+            made.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._connection = made
         self._connection.request("POST", self._path, body, self._headers)
         response = self._connection.getresponse()
         content = response.read(ANSWER_BYTES_MAX)

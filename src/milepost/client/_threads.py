@@ -146,7 +146,6 @@ class Threads:
         self._gatherer.tell_of_turned_away()
         self._overflow.close()
         self._orphans.close()
-        self._server.close()
         return not lost and not self._line.stored_rows
 
     def sweep(self) -> None:
