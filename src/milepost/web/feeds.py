@@ -26,7 +26,7 @@ from milepost.web.request import ApiRequest, reads, unescape
 
 __all__ = ["routes"]
 
-FIELDS = tuple(schemas.Activity.__struct_fields__)
+FIELDS = tuple(schemas.ActivityListed.__struct_fields__)
 
 Fields = Annotated[
     str | None,

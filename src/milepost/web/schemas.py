@@ -17,6 +17,7 @@ __all__ = [
     "Activities",
     "Activity",
     "ActivityIn",
+    "ActivityListed",
     "ActivityPage",
     "Actor",
     "ActorIn",
@@ -123,14 +124,16 @@ class ReceiptShown(Struct):
     result: Annotated[dict[str, Any], Meta(description="What a change answered.")] | UnsetType = UNSET
 
 
-class Activity(Struct):
-    id: str
-    version: int
-    occurred_at: datetime
-    received_at: datetime
-    actor: Id
-    verb: str
-    visibility: Visibility
+class ActivityListed(Struct, kw_only=True):
+    """With `fields`, those that it names; an activity that lacks one comes without."""
+
+    id: str | UnsetType = UNSET
+    version: int | UnsetType = UNSET
+    occurred_at: datetime | UnsetType = UNSET
+    received_at: datetime | UnsetType = UNSET
+    actor: Id | UnsetType = UNSET
+    verb: str | UnsetType = UNSET
+    visibility: Visibility | UnsetType = UNSET
     object: ObjectId | UnsetType = UNSET
     group: Id | UnsetType = UNSET
     groups: list[Id] | UnsetType = UNSET
@@ -139,6 +142,16 @@ class Activity(Struct):
     source: str | UnsetType = UNSET
     status: str | UnsetType = UNSET
     key: str | UnsetType = UNSET
+
+
+class Activity(ActivityListed, kw_only=True):
+    id: str
+    version: int
+    occurred_at: datetime
+    received_at: datetime
+    actor: Id
+    verb: str
+    visibility: Visibility
 
 
 class Actor(Struct):
@@ -215,7 +228,7 @@ class Included(Struct):
 
 
 class ActivityPage(Struct):
-    items: list[Activity]
+    items: list[ActivityListed]
     next: Next
     included: Included | UnsetType = UNSET
 
