@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
+from typing import Self
 
 import pytest
 
@@ -36,14 +37,12 @@ def program() -> str:
 
 def free_port() -> int:
     """One whose bus port (10,000 more) exists as well."""
-    with socket.socket() as probe:
-        while True:
+    while True:
+        with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = int(probe.getsockname()[1])
-            if port < 55_000:
-                return port
-            probe.close()
-            probe = socket.socket()
+        if port < 55_000:
+            return port
 
 
 class RedisServer:
@@ -64,13 +63,16 @@ class RedisServer:
         assert self._process is not None
         return self._process.pid
 
-    def start(self) -> RedisServer:
+    def start(self) -> Self:
         """Returns when it answers, with its data loaded."""
         settings = {"port": "0", "appendonly": "yes", "appendfsync": "always", "save": "", "dir": str(self.folder)}
         settings |= {"bind": "127.0.0.1", "logfile": str(self.folder / "redis.log"), "dbfilename": "dump.rdb"}
         if not self.port:
             settings["unixsocket"] = str(self.folder / "redis.sock")
-        words = [word for name, value in (settings | self._given).items() for word in (f"--{name}", value)]
+        words = [word for name, value in (settings | self._given).items() for word in (f"--{name}", *(value.split() or [""]))]
+        return self._run(words)
+
+    def _run(self, words: list[str]) -> Self:
         self._process = subprocess.Popen([program(), *words], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         until = monotonic() + STARTS_S
         while not self.answers():
@@ -108,6 +110,24 @@ class RedisServer:
         if process is not None:
             process.kill()
             process.wait()
+
+
+class Sentinel(RedisServer):
+    """Watches a server by the name `milepost`, alone; half a second of silence is enough for it to raise a replica."""
+
+    def __init__(self, folder: Path, of: RedisServer) -> None:
+        super().__init__(folder, port=str(free_port()))
+        self._of = of
+
+    def start(self) -> Self:
+        lines = [
+            *(f"port {self.port}", "bind 127.0.0.1", f"dir {self.folder}", f"logfile {self.folder}/redis.log"),
+            f"sentinel monitor milepost 127.0.0.1 {self._of.port} 1",
+            *("sentinel down-after-milliseconds milepost 500", "sentinel failover-timeout milepost 2000"),
+        ]
+        written = self.folder / "sentinel.conf"
+        written.write_text("\n".join(lines) + "\n")
+        return self._run([str(written), "--sentinel"])
 
 
 @pytest.fixture

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from redis.asyncio import Redis
@@ -13,6 +15,7 @@ from redis.asyncio import Redis
 from milepost.errors import MilepostError, QueueUnavailable, SettingsError
 from milepost.intake import relay as moving
 from milepost.intake.relay import Relayed, batch_ids, is_elsewhere, receipt_id
+from milepost.intake.streams.entry import fields_of
 from milepost.intake.streams.lane_relay import LaneRelay
 from milepost.intake.streams.relays import Relays
 from milepost.postgres import Database
@@ -65,7 +68,7 @@ async def test_what_redis_acknowledges_is_moved_once_and_in_order(db: Database, 
 async def test_callers_share_round_trips(db: Database, with_redis: Settings, redis: RedisServer) -> None:
     """Three hundred callers at once are written in a few pipelines, each of which asks once whether Redis keeps them."""
     async with primary_on(db, with_redis) as primary:
-        async with Redis.from_url(redis.url) as client:
+        async with client_of(redis) as client:
             await client.config_resetstat()
             await asyncio.gather(*(primary.put(a_batch()) for _ in range(300)))
             calls = await client.info("commandstats")
@@ -187,7 +190,7 @@ async def test_spilled_batches_are_taken_once(db: Database, with_redis: Settings
         await primary.forget("spill a")
         await primary.forget("spill a")
     assert await queued(db) == [b"spilled %d" % number for number in (0, 1, 2, 3, 4, 0)]
-    async with Redis.from_url(redis.url) as client:
+    async with client_of(redis) as client:
         assert await client.keys("*taken-from:spill a") == []
 
 
@@ -219,7 +222,7 @@ async def test_only_what_is_moved_is_trimmed(
         monkeypatch.setattr(moving, "move", move_and_one_more)
         await relay.run_once()
     assert await queued(db) == [b"first", b"meanwhile"]
-    async with Redis.from_url(redis.url) as client:
+    async with client_of(redis) as client:
         assert await client.xlen((await keys_of(db)).batches) == 0
 
 
@@ -247,7 +250,7 @@ async def test_nothing_hides_below_the_position(db: Database, with_redis: Settin
         await primary.put(a_batch(b"first"))
         await far_ahead(db, redis, b"of tomorrow")
         assert await relay.run_once() == 2
-        async with Redis.from_url(redis.url) as client:
+        async with client_of(redis) as client:
             await client.delete(keys.batches)  # the tail, and with it the knowledge of ids
         await primary.put(a_batch(b"hidden"))
         await relay.settle()
@@ -263,7 +266,7 @@ async def test_nothing_hides_below_the_position(db: Database, with_redis: Settin
 async def test_what_a_crash_left_untrimmed_is_not_moved_again(db: Database, with_redis: Settings, redis: RedisServer) -> None:
     """Redis came back with what was moved and trimmed already, under its own or another identity: receipts tell."""
     keys = await keys_of(db)
-    async with primary_on(db, with_redis) as primary, Redis.from_url(redis.url) as client:
+    async with primary_on(db, with_redis) as primary, client_of(redis) as client:
         await primary.put(a_batch(b"first"))
         kept = await client.xrange(keys.batches)
         async with relay_on(db, with_redis) as relay:
@@ -281,7 +284,7 @@ async def test_what_a_crash_left_untrimmed_is_not_moved_again(db: Database, with
 async def test_an_entry_that_is_no_batch_holds_nothing_up(db: Database, with_redis: Settings, redis: RedisServer) -> None:
     """It is set aside in Redis, as it came."""
     keys = await keys_of(db)
-    async with primary_on(db, with_redis) as primary, Redis.from_url(redis.url) as client:
+    async with primary_on(db, with_redis) as primary, client_of(redis) as client:
         await primary.put(a_batch(b"one"))
         strange = await client.xadd(keys.batches, {"tenant": "none of ours"})
         await primary.put(a_batch(b"two"))
@@ -341,14 +344,19 @@ async def test_redis_is_killed_again_and_again_under_load(db: Database, with_red
     assert sum(map(len, acknowledged)) >= 1000
 
 
+@asynccontextmanager
+async def client_of(redis: RedisServer) -> AsyncIterator[Any]:
+    """Whose answers have no types."""
+    async with Redis.from_url(redis.url) as client:
+        yield client
+
+
 async def far_ahead(db: Database, redis: RedisServer, payload: bytes) -> None:
     """A batch that was added while Redis' clock was a day ahead."""
-    from milepost.intake.streams.entry import fields_of
-
-    seconds = int(datetime.now(UTC).timestamp() * 1000) + 24 * HOUR_MS
-    async with Redis.from_url(redis.url) as client:
+    milliseconds = int(datetime.now(UTC).timestamp() * 1000) + 24 * HOUR_MS
+    async with client_of(redis) as client:
         words = fields_of(a_batch(payload), receipt_id(), datetime.now(UTC))
-        await client.execute_command("XADD", (await keys_of(db)).batches, f"{seconds}-0", *words)  # type: ignore[no-untyped-call]
+        await client.execute_command("XADD", (await keys_of(db)).batches, f"{milliseconds}-0", *words)
 
 
 def test_a_relay_is_safe_to_close_unopened(settings: Settings) -> None:

@@ -8,6 +8,13 @@ Promises: what was acknowledged is in the lane's queue once, in the stream's ord
 keeps what it acknowledged is a matter of its own settings, which are looked at with each group that is written (`Persistence`).
 """
 
+from milepost.errors import SettingsError
+
+try:
+    import redis as redis
+except ImportError as error:
+    raise SettingsError("MILEPOST_REDIS_URL needs the package redis: pip install 'milepost[server,redis]'.") from error
+
 from milepost.intake.streams.primary import RedisPrimary
 from milepost.intake.streams.relays import Relays
 

@@ -11,18 +11,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from milepost.errors import QueueUnavailable, SettingsError
-from milepost.intake.streams.address import Address, wrong_url
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
+from redis.backoff import NoBackoff
+from redis.crc import key_slot
+from redis.exceptions import RedisError
 
-try:
-    from redis.asyncio import Redis
-    from redis.asyncio.retry import Retry
-    from redis.asyncio.sentinel import Sentinel
-    from redis.backoff import NoBackoff
-    from redis.crc import key_slot
-    from redis.exceptions import RedisError
-except ImportError as error:
-    raise SettingsError("MILEPOST_REDIS_URL needs the package redis: pip install 'milepost[server,redis]'.") from error
+from milepost.errors import QueueUnavailable
+from milepost.intake.streams.address import Address, wrong_url
 
 __all__ = ["ANSWER_S", "Redis", "Servers", "ask", "reached"]
 
