@@ -3,7 +3,7 @@
 Rounds go A B A B. B: a real `milepost serve` on 1 lane, then on 2, fed by 4 connections; the time runs until the last activity is
 loaded and in both rollups. A: the rows of that round, exported from the table in the order in which they came, and copied for
 other tenants with the same history in transactions of `batch_rows_max` rows, over as many connections as there were lanes. Then receipts are timed at 80 % of
-the best rate.
+the best rate. `--queue redis` puts a Redis before the queue, which syncs each group of batches to disk.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import socket
 import statistics
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import perf_counter
@@ -25,6 +25,7 @@ import msgspec
 
 from milepost.bench._ground import Ground, columns_of_activity, cpu_seconds, ground, say
 from milepost.bench._http import Outcome, request_bytes, send
+from milepost.bench._redis import BenchRedis, redis_server
 from milepost.bench._report import Figure, Report, percentile
 from milepost.errors import MilepostError
 from milepost.intake.queue import backlog
@@ -44,8 +45,9 @@ ROUNDS = 3
 PACED_S = 20
 
 
-async def measure(settings: Settings, folder: Path) -> Report:
+async def measure(settings: Settings, folder: Path, queue: str = "postgres") -> Report:
     chosen = {
+        "queue": queue,
         "rows_before": ROWS_BEFORE,
         "rows_a_round": ROWS_ROUND,
         "rounds": ROUNDS,
@@ -57,25 +59,29 @@ async def measure(settings: Settings, folder: Path) -> Report:
         "batch_rows_max": settings.batch_rows_max,
     }
     report = Report(scenario="intake", settings=chosen)
-    async with ground(
-        settings, folder, tenants=2, rows=ROWS_BEFORE // 2, actors=ACTORS, groups=GROUPS, days=30, bare=2
-    ) as made:
+    async with AsyncExitStack() as ends:
+        redis = await ends.enter_async_context(redis_server(folder)) if queue == "redis" else None
+        made = await ends.enter_async_context(
+            ground(settings, folder, tenants=2, rows=ROWS_BEFORE // 2, actors=ACTORS, groups=GROUPS, days=30, bare=2)
+        )
         rates: dict[tuple[str, int], list[float]] = {}
-        cpu: dict[str, list[float]] = {"server": [], "postgres": []}
+        pids = {"postgres": made.server.pid} | ({"redis": redis.pid} if redis is not None else {})
+        cpu: dict[str, list[float]] = {"server": [], **{name: [] for name in pids}}
         rng = random.Random(8)
-        async with serving(made) as (port, pid):
+        async with serving(made, redis) as (port, pid):
+            pids["server"] = pid
             for round_number in range(ROUNDS):
                 for lanes in (1, 2):
-                    before = cpu_seconds(pid), cpu_seconds(made.server.pid)
-                    since, rate = await _intake(made, port, lanes, rng)
-                    cpu["server"].append((cpu_seconds(pid) - before[0]) / ROWS_ROUND * 1e6)
-                    cpu["postgres"].append((cpu_seconds(made.server.pid) - before[1]) / ROWS_ROUND * 1e6)
+                    before = {name: cpu_seconds(one) for name, one in pids.items()}
+                    since, rate = await _intake(made, redis, port, lanes, rng)
+                    for name, one in pids.items():
+                        cpu[name].append((cpu_seconds(one) - before[name]) / ROWS_ROUND * 1e6)
                     copied = await _copy(made, lanes, since)
                     rates.setdefault(("intake", lanes), []).append(rate)
                     rates.setdefault(("copy", lanes), []).append(copied)
                     say(f"round {round_number + 1}, {lanes} lanes: intake {rate:,.0f} rows/s, copy {copied:,.0f} rows/s")
             peak = max(statistics.median(rates["intake", lanes]) for lanes in (1, 2))
-            paced = await _paced(made, port, peak * 0.8, rng)
+            paced = await _paced(made, redis, port, peak * 0.8, rng)
         for lanes in (1, 2):
             suffix = "" if lanes == 2 else "_1_lane"
             ratios = [one / other for one, other in zip(rates["intake", lanes], rates["copy", lanes], strict=True)]
@@ -98,7 +104,11 @@ async def measure(settings: Settings, folder: Path) -> Report:
             Figure(name="server_cpu_s", value=statistics.median(cpu["server"]) * ROWS_ROUND / 1e6, unit="s"),
             Figure(name="postgres_cpu_s", value=statistics.median(cpu["postgres"]) * ROWS_ROUND / 1e6, unit="s"),
             Figure(name="server_cpu_us_a_row", value=statistics.median(cpu["server"]), unit="us"),
-            Figure(name="postgres_cpu_us_a_row", value=statistics.median(cpu["postgres"]), unit="us"),
+            *(
+                Figure(name=f"{name}_cpu_us_a_row", value=statistics.median(cpu[name]), unit="us")
+                for name in cpu
+                if name != "server"
+            ),
         ]
     return report
 
@@ -133,7 +143,7 @@ def bodies(count: int, rng: random.Random) -> list[bytes]:
 
 
 @asynccontextmanager
-async def serving(made: Ground) -> AsyncIterator[tuple[int, int]]:
+async def serving(made: Ground, redis: BenchRedis | None = None) -> AsyncIterator[tuple[int, int]]:
     """A real server process. → its port and process id."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -142,6 +152,7 @@ async def serving(made: Ground) -> AsyncIterator[tuple[int, int]]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "milepost", "serve", "--port", str(port), "--database-url", made.url),
         *("--data-dir", str(made.settings.data_dir), "--log-level", "warning"),
+        *(("--redis-url", redis.url) if redis is not None else ()),
         stdout=log,
         stderr=log,
     )
@@ -166,12 +177,12 @@ async def serving(made: Ground) -> AsyncIterator[tuple[int, int]]:
         log.close()
 
 
-async def _intake(made: Ground, port: int, lanes: int, rng: random.Random) -> tuple[datetime, float]:
+async def _intake(made: Ground, redis: BenchRedis | None, port: int, lanes: int, rng: random.Random) -> tuple[datetime, float]:
     streams = _streams(made, lanes, bodies(ROWS_ROUND, rng))
     await made.owner.execute(_queries.checkpoint)
     since, began = datetime.now(UTC), perf_counter()
     _require_all_taken(await send(port, streams))
-    await _until_loaded(made.db)
+    await _until_loaded(made.db, redis)
     seconds = perf_counter() - began
     values = {"tenants": made.tenants[:2], "since": since}
     row = await (await made.owner.execute(_queries.loaded, values)).fetchone()
@@ -193,8 +204,11 @@ def _require_all_taken(outcome: Outcome) -> None:
         raise MilepostError(f"Not every request was accepted: {outcome.statuses}")
 
 
-async def _until_loaded(db: Database) -> None:
+async def _until_loaded(db: Database, redis: BenchRedis | None) -> None:
     while True:
+        if redis is not None and await redis.waiting():
+            await asyncio.sleep(0.02)
+            continue
         async with db.transaction("point") as conn:
             if not any(lane.batches for lane in await backlog(conn)):
                 return
@@ -235,11 +249,11 @@ async def _copy_in(conn: Any, statement: str, loads: Sequence[bytes]) -> None:
             await copy.write(load)
 
 
-async def _paced(made: Ground, port: int, rows_s: float, rng: random.Random) -> Outcome:
+async def _paced(made: Ground, redis: BenchRedis | None, port: int, rows_s: float, rng: random.Random) -> Outcome:
     """Receipts at a steady rate, on both lanes."""
     streams = _streams(made, 2, bodies(int(rows_s * PACED_S) // BATCH * BATCH, rng))
     await made.owner.execute(_queries.checkpoint)
     outcome = await send(port, streams, per_second=rows_s / BATCH)
     _require_all_taken(outcome)
-    await _until_loaded(made.db)
+    await _until_loaded(made.db, redis)
     return outcome

@@ -17,6 +17,7 @@ __all__ = ["bench"]
 @click.argument("name")
 @click.option("--minutes", type=float, help="Of soak: how long; by default 10.")
 @click.option("--rate", type=float, help="Of soak: activities a second; by default 80 % of the peak, which is measured first.")
+@click.option("--queue", type=click.Choice(["postgres", "redis"]), help="Of intake: what acknowledges; by default postgres.")
 @json_option
 @settings_options("data_dir", "pg_bin", *LOGS)
 def bench(name: str, settings: Settings, as_json: bool, **options: Any) -> int:
