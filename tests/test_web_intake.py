@@ -235,7 +235,7 @@ async def test_21_mib(api: Api) -> None:
 
 async def test_10_001_activities(api: Api) -> None:
     """More than 10,000 activities are refused whole."""
-    expected = {**TOO_LARGE, "detail": "10001 activities in one request: at most 10000 fit."}
+    expected = {**TOO_LARGE, "detail": "More than 10000 activities in one request: send several."}
     await refused(api, expected, json={"activities": [{"actor": "a", "verb": "run"}] * 10_001})
 
 

@@ -74,16 +74,23 @@ def text_array(values: Sequence[str]) -> bytes:
 
 
 class TextCache(dict[str, bytes]):
-    """Encoded texts by text. Verbs, sources, groups and active actors repeat: a look-up costs a fifth of an encoding."""
+    """Encoded texts by text. Verbs, sources, groups and active actors repeat: a look-up costs a fifth of an encoding.
 
-    def __init__(self, entries_max: int = 200_000) -> None:
+    Emptied when it is full, by entries or by bytes of text: long ids that never come again must not fill memory.
+    """
+
+    def __init__(self, entries_max: int = 200_000, bytes_max: int = 16 * 1024 * 1024) -> None:
         super().__init__()
         self.entries_max = entries_max
+        self.bytes_max = bytes_max
+        self._bytes = 0
 
     def __missing__(self, text: str) -> bytes:
-        if len(self) >= self.entries_max:
-            self.clear()
         raw = text.encode()
+        if len(self) >= self.entries_max or self._bytes + len(raw) > self.bytes_max:
+            self.clear()
+            self._bytes = 0
+        self._bytes += len(raw)
         encoded = self[text] = _length(len(raw)) + raw
         return encoded
 

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import difflib
 import functools
+import itertools
 import json
 import operator
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from io import BytesIO
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -97,7 +99,7 @@ class Acceptor:
         self._one = msgspec.json.Decoder(activity)
         body = msgspec.defstruct(
             "Body",
-            [("activities", list[activity])],
+            [("activities", Annotated[list[activity], _AT_MOST])],
             forbid_unknown_fields=True,
         )
         self._body: Any = msgspec.json.Decoder(body)
@@ -112,6 +114,8 @@ class Acceptor:
         """body: `{"activities": […]}`, or one activity a line. now: with a zone; stands in for a missing `occurred_at`."""
         items: list[Any]
         rejected: list[Rejected] = []
+        if ndjson and _has_too_many_lines(body):
+            raise _too_many()
         if may_be_unstorable(body):
             items = self._each(body, ndjson, rejected)
         else:
@@ -119,11 +123,6 @@ class Acceptor:
                 items = self._one.decode_lines(body) if ndjson else self._body.decode(body).activities
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 items = self._each(body, ndjson, rejected)
-        if len(items) > limits.ACTIVITIES_PER_REQUEST_MAX:
-            raise TooLarge(
-                f"{len(items)} activities in one request: at most {limits.ACTIVITIES_PER_REQUEST_MAX} fit.",
-                limit=limits.ACTIVITIES_PER_REQUEST_MAX,
-            )
         return self._batch(tenant_id, items, now, rejected)
 
     def correction(self, tenant_id: int, body: bytes, now: datetime, *, received_at: datetime, hash62: int) -> Encoded:
@@ -235,6 +234,8 @@ class Acceptor:
                 raws = self._raw_body.decode(body).activities
             except msgspec.ValidationError as error:
                 pointer, detail = _explain(str(error))
+                if pointer == "/activities" and detail.startswith("Expected array of length"):
+                    raise _too_many() from error
                 raise InvalidInput('The body is not {"activities": […]}.', errors=(FieldError(pointer, detail),)) from error
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 raws = self._despite_surrogates(body)
@@ -250,9 +251,13 @@ class Acceptor:
             return []
         try:
             items = json.loads(body)["activities"]
+            if not isinstance(items, list):
+                return []
+            if len(items) > limits.ACTIVITIES_PER_REQUEST_MAX:
+                raise _too_many()
+            return [json.dumps(item).encode() for item in items]
         except (ValueError, TypeError, KeyError, RecursionError):
             return []
-        return [json.dumps(item).encode() for item in items] if isinstance(items, list) else []
 
     def _item(self, raw: bytes, index: int, rejected: list[Rejected]) -> Any | None:
         try:
@@ -279,8 +284,27 @@ class Acceptor:
         return f"{verb!r} is not a verb of the model{hint}"
 
 
+# Looked at while it is read, so that a body of millions costs no more than one of as many as may be.
+_AT_MOST = msgspec.Meta(max_length=limits.ACTIVITIES_PER_REQUEST_MAX)
+
+
 class _RawBody(msgspec.Struct, forbid_unknown_fields=True):
-    activities: list[msgspec.Raw]
+    activities: Annotated[list[msgspec.Raw], _AT_MOST]
+
+
+def _has_too_many_lines(body: bytes) -> bool:
+    """Blank ones do not count."""
+    if body.count(b"\n") < limits.ACTIVITIES_PER_REQUEST_MAX:
+        return False
+    filled = (line for line in BytesIO(body) if not line.isspace())
+    return next(itertools.islice(filled, limits.ACTIVITIES_PER_REQUEST_MAX, None), None) is not None
+
+
+def _too_many() -> TooLarge:
+    return TooLarge(
+        f"More than {limits.ACTIVITIES_PER_REQUEST_MAX} activities in one request: send several.",
+        limit=limits.ACTIVITIES_PER_REQUEST_MAX,
+    )
 
 
 def _verb_struct(verb: Verb) -> type[msgspec.Struct]:
