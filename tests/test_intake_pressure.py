@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from fix_postgres import Proxy
 from fix_queue import ManualClock, owner_of, put, queue_on, reader_of, value
+from milepost.access.keys import create_key
 from milepost.access.limits import DEFAULT, Limits, Use, read_limits, read_use, set_limits
 from milepost.access.tenants import create_tenant
+from milepost.bench._http import request_bytes, send
+from milepost.bench._memory import resident_bytes
+from milepost.bench._report import percentile
 from milepost.errors import InvalidInput
 from milepost.intake.pressure.allowance import Allowance
 from milepost.intake.pressure.allowances import Allowances
@@ -21,6 +27,10 @@ from milepost.intake.pressure.turns import Turns
 from milepost.intake.pressure.waiting import Waiting
 from milepost.postgres import Database
 from milepost.settings import Settings
+from test_cli_serve import serving
+from web_client import run_of
+
+pytest_plugins = ["fix_web"]
 
 
 def allowance(clock: ManualClock, *, used: int = 0, tokens: float = 0.0, **limits: float) -> Allowance:
@@ -233,3 +243,38 @@ async def test_a_lanes_backlog_is_shared_evenly(db: Database) -> None:
         waiting.check(2, 0)
         with pytest.raises(Overfull):
             waiting.check(1, 0)
+
+
+@pytest.mark.timeout(180)
+async def test_a_flood_beside_a_quiet_tenant(web_url: str, tmp_path: Path) -> None:
+    """A server with a flood from one tenant, beyond its rate, on eight connections: the other tenant is never refused and does not
+    wait longer than it did alone but for a tenth of a second (`milepost bench pressure` measures the rest), the flood gets 429 and no
+    more than its rate, and the server's memory does not grow with it."""
+    rate, burst, seconds = 500, 1000, 6
+    async with await Database.connect_owner(web_url) as owner:
+        noisy, quiet = [await create_tenant(owner, name, 2) for name in ("noisy", "quiet")]
+        await set_limits(owner, noisy.tenant_id, {"rate": rate, "burst": burst})
+        keys = [await create_key(owner, one.tenant_id, ["write"], "") for one in (noisy, quiet)]
+
+    def request(key: str, rows: int) -> bytes:
+        return request_bytes("/v1/activities", key, json.dumps({"activities": [run_of()] * rows}).encode())
+
+    calm = [request(keys[1], 10)] * (20 * seconds // 2)
+    with serving(database_url=web_url, data_dir=str(tmp_path)) as (process, address):
+        port = int(address.rpartition(":")[2])
+        await send(port, [calm[:20]] * 2, per_second=20)
+        alone = await send(port, [calm] * 2, per_second=20)
+        before = resident_bytes(process.pid)
+        flood = asyncio.create_task(send(port, [[request(keys[0], 100)] * 100_000] * 8))
+        beside = await send(port, [calm] * 2, per_second=20)
+        after = resident_bytes(process.pid)
+        flood.cancel()
+        await asyncio.wait({flood})
+        assert set(alone.statuses) | set(beside.statuses) == {202}
+        assert percentile(beside.latencies, 0.99) <= 2 * percentile(alone.latencies, 0.99) + 0.1
+        assert before is not None
+        assert after is not None
+        assert after - before < 64 * 2**20
+    async with await Database.connect_owner(web_url) as owner:  # the server has added up to the end
+        sent = (await read_use(owner, [noisy.tenant_id]))[noisy.tenant_id].today
+    assert burst <= sent <= burst + rate * (beside.seconds + 2)

@@ -15,7 +15,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from milepost.bench import client, intake, reads, soak
+from milepost.bench import client, intake, pressure, reads, soak
 from milepost.bench._report import Report
 from milepost.errors import InvalidInput
 from milepost.settings import Settings
@@ -26,6 +26,7 @@ __all__ = ["SCENARIOS", "command"]
 SCENARIOS: dict[str, Callable[..., Coroutine[Any, Any, Report]]] = {
     "client": client.measure,
     "intake": intake.measure,
+    "pressure": pressure.measure,
     "reads": reads.measure,
     "soak": soak.measure,
 }

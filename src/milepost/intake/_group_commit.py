@@ -1,7 +1,8 @@
 """One commit for many callers: what waits while a transaction is under way goes into the next one, together.
 
 A lone caller is written at once; under load the groups grow by themselves, so the rate is not bound to the time of an fsync.
-Two writers take turns, so that the rows of one group are sent while the other's commit is being flushed.
+No tenant's batches hold up another's: a group takes one of each tenant in turn. Two writers take turns, so that the rows of one
+group are sent while the other's commit is being flushed.
 
 A caller is answered after the commit of its group and not before. When the database fails, all callers of the group get
 `DatabaseUnavailable`: also when the connection broke during the commit and nobody knows whether it happened (then the batch may
@@ -33,7 +34,7 @@ q = load_queries(__package__, "queue.sql")
 
 WRITERS = 2
 GROUP_BATCHES_MAX = 512
-GROUP_BYTES_MAX = 16 * 1024 * 1024  # a larger payload goes alone
+GROUP_BYTES_MAX = 4 * 1024 * 1024  # a larger payload goes alone; more would have the next group wait long
 CURRENT_READ_S = 1.0  # how old the knowledge of the table to write may be
 ANSWER_S = 5.0  # how much longer than its statement's timeout we wait for the server to say so
 
@@ -50,7 +51,7 @@ class GroupCommit:
     def __init__(self, db: Database, *, timeout_s: float) -> None:
         self._db = db
         self._timeout_s = timeout_s
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: dict[int, deque[_Waiting]] = {}  # by tenant, in order
         self._work = asyncio.Event()
         self._writers: list[asyncio.Task[None]] = []
         self._open = False
@@ -72,7 +73,7 @@ class GroupCommit:
         if not self._open:
             raise DatabaseUnavailable("The queue is not open.")
         waiting = _Waiting(batch=batch, batch_id=asyncio.get_running_loop().create_future())
-        self._waiting.append(waiting)
+        self._waiting.setdefault(batch.tenant_id, deque()).append(waiting)
         self._work.set()
         return await waiting.batch_id
 
@@ -90,18 +91,20 @@ class GroupCommit:
                     return
 
     def _take(self) -> list[_Waiting]:
-        """What waits, up to the bounds of a group; without those whose caller has gone."""
+        """What waits, up to the bounds of a group, by tenants in turn; without those whose caller has gone."""
         group: list[_Waiting] = []
         size = 0
         while self._waiting and len(group) < GROUP_BATCHES_MAX:
-            first = self._waiting[0]
-            if first.batch_id.done():
-                self._waiting.popleft()
-                continue
-            size += len(first.batch.payload)
-            if group and size > GROUP_BYTES_MAX:
-                break
-            group.append(self._waiting.popleft())
+            tenant_id, own = next(iter(self._waiting.items()))
+            if not own[0].batch_id.done():
+                size += len(own[0].batch.payload)
+                if group and size > GROUP_BYTES_MAX:
+                    break
+                group.append(own[0])
+            own.popleft()
+            del self._waiting[tenant_id]
+            if own:
+                self._waiting[tenant_id] = own  # at the end of the round
         return group
 
     async def _commit(self, session: _Session, group: list[_Waiting]) -> None:

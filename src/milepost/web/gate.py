@@ -34,6 +34,10 @@ __all__ = ["Gate", "Passage"]
 
 Made = TypeVar("Made")
 
+# A client that heeds Retry-After does not notice it. One that does not sends on each connection ten requests a second, and not
+# hundreds that cost everybody else their time; meanwhile its body waits in its socket, and not here.
+REFUSAL_PAUSE_S = 0.1
+
 
 class Gate:
     """One a process."""
@@ -54,6 +58,7 @@ class Gate:
                 self.waiting.check(principal.tenant_id, principal.lane)
                 await self.allowances.check(principal.tenant_id)
             except Refused:
+                await asyncio.sleep(REFUSAL_PAUSE_S)
                 await drain(receive)
                 raise
             with self.bodies.held(principal.tenant_id) as held:

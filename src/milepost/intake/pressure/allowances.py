@@ -140,6 +140,7 @@ class Allowances:
         limits = allowance.limits
         assert limits.rate is not None
         async with asyncio.timeout(ASK_S), self._db.transaction("write", wait_s=ASK_S) as conn:
+            await conn.execute(_queries.soon_enough)
             values = {"tenant_id": tenant_id, "rate": limits.rate, "burst": limits.burst_or_usual}
             before = (await (await conn.execute(_queries.lease, values)).fetchone() or (0.0,))[0]
             after = (await (await conn.execute(_queries.withdraw, {**values, "wanted": wanted})).fetchone() or (before,))[0]
@@ -168,6 +169,7 @@ class Allowances:
             return
         counts = {tenant_id: one.uncounted for tenant_id, one in sorted(self._known.items()) if one.uncounted}
         async with asyncio.timeout(ASK_S), self._db.transaction("write", wait_s=ASK_S) as conn:
+            await conn.execute(_queries.soon_enough)
             if counts:
                 await conn.execute(_queries.add_use, {"tenant_ids": list(counts), "activities": list(counts.values())})
             limits = await read_limits(conn, list(self._known), self._defaults)

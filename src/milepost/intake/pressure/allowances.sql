@@ -1,5 +1,9 @@
 -- Rates and quotas across server processes.
 
+-- name: soon_enough
+-- Nobody waits for a flush of tokens and counts: a crash of PostgreSQL may forget the last half second of them.
+SELECT set_config('synchronous_commit', 'off', true);
+
 -- name: lease
 -- Tokens out of the tenant's bucket, as many as there are up to `wanted`; a negative number gives some back. The bucket begins full,
 -- and fills by the database's clock.
