@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from redis.asyncio import Redis
 
+from fix_queue import until
 from milepost.errors import MilepostError, QueueUnavailable, SettingsError
 from milepost.intake import relay as moving
 from milepost.intake.relay import Relayed, batch_ids, is_elsewhere, receipt_id
@@ -88,7 +89,7 @@ async def test_a_redis_that_keeps_nothing_is_refused(db: Database, with_redis: S
 
 
 async def test_a_redis_that_keeps_nothing_any_more_is_noticed(db: Database, with_redis: Settings, redis: RedisServer) -> None:
-    """Switched off under way: the very next batch is not acknowledged, and the first one after it is on again is."""
+    """Switched off under way: the very next batch is not acknowledged; on again, batches are as soon as there is a whole file."""
     async with primary_on(db, with_redis) as primary:
         await primary.put(a_batch())
         assert "survives a crash of Redis and of its machine" in primary.state()["lanes"]["0"]["promise"]
@@ -96,7 +97,20 @@ async def test_a_redis_that_keeps_nothing_any_more_is_noticed(db: Database, with
         with pytest.raises(QueueUnavailable, match="append-only file"):
             await primary.put(a_batch())
         redis.ask("CONFIG", "SET", "appendonly", "yes")
-        await primary.put(a_batch())
+
+        async def taken() -> bool:
+            try:
+                return bool(await primary.put(a_batch(b"on again")))
+            except QueueUnavailable as refused:
+                assert "rewriting" in str(refused)
+                return False
+
+        await until(taken)
+    redis.kill()
+    redis.start()
+    async with relay_on(db, with_redis) as relay:
+        await relay.run_once()
+    assert b"on again" in await queued(db)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ AOF_OFF = (
     "Redis has its append-only file switched off: what it acknowledges is gone when it ends. Set `appendonly yes` in its configuration"
     " (or `CONFIG SET appendonly yes` on the running server), or MILEPOST_REDIS_WITHOUT_AOF=true where losing activities is acceptable"
 )
+FILE_IS_WHOLE = (b"aof_rewrite_in_progress:0", b"aof_rewrite_scheduled:0", b"aof_last_bgrewrite_status:ok")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,20 +90,24 @@ def ask_kept(pipeline: Any, settings: Settings) -> None:
         pipeline.wait(settings.redis_replicas, REPLICAS_MS)
 
 
-def require_kept(answers: list[Any], settings: Settings) -> None:
-    """Of the last answers of a pipeline. Raises `QueueUnavailable` where what was just written may not be acknowledged."""
+def require_kept(answers: list[Any], settings: Settings, *, proven: bool) -> None:
+    """Of the last answers of a pipeline. Raises `QueueUnavailable` where what was just written may not be acknowledged.
+
+    proven: whether this server has kept what was written before. A file that was switched on under way is worth something only when
+    its first rewrite is done, and INFO does not tell that one from any later one: without the proof, none may be under way.
+    """
     wanted = settings.redis_replicas
     info, *replicas = answers[-2:] if wanted else answers[-1:]
     for answer in (info, *replicas):
         if isinstance(answer, Exception):
             raise QueueUnavailable(f"Redis: {answer}") from answer
-    if reason := _unfit(info, settings):
+    if reason := _unfit(info, settings, proven):
         raise QueueUnavailable(reason)
     if wanted and replicas[0] < wanted:
         raise QueueUnavailable(f"{replicas[0]} of {wanted} replicas had it within {REPLICAS_MS} ms.", limit=wanted)
 
 
-def _unfit(info: bytes, settings: Settings) -> str | None:
+def _unfit(info: bytes, settings: Settings, proven: bool) -> str | None:
     """Why a group that was written may not be acknowledged, from INFO's section `persistence`; None if it may."""
     if b"\r\nloading:1" in info:
         return "Redis is loading its data."
@@ -110,6 +115,8 @@ def _unfit(info: bytes, settings: Settings) -> str | None:
         return None if settings.redis_without_aof else f"{AOF_OFF}."
     if b"aof_last_write_status:ok" not in info:
         return "Redis cannot write its append-only file: see its log."
+    if not proven and not all(done in info for done in FILE_IS_WHOLE):
+        return "Redis is rewriting its append-only file, which may be its first."
     return None
 
 

@@ -96,7 +96,8 @@ class RedisPrimary:
 
     async def _take(self, keys: LaneKeys, source: str, batches: list[Relayed]) -> None:
         """A lane's part of what was spilled, in one step with how far that is."""
-        client = await self._writer(keys.lane).require_room()
+        writer = self._writer(keys.lane)
+        client = await writer.require_room()
         taken_from = keys.taken_from(source)
         taken = (await ask(client, "GET", taken_from) or b"").decode()
         left = [one for one in batches if one.position > taken]
@@ -113,7 +114,7 @@ class RedisPrimary:
         if isinstance(answers[0], Exception):
             self._servers.look_again()  # it may be that the lane has moved
             raise QueueUnavailable(f"Redis: {answers[0]}") from answers[0]
-        require_kept(answers, self._settings)
+        require_kept(answers, self._settings, proven=writer.proven)
         if not answers[0]:
             raise QueueUnavailable(f"Another process is moving {source}.", source=source)
 

@@ -52,7 +52,8 @@ class _Waiting:
 class LaneWriter:
     """`await put(batch)` answers with the receipt's number once the batch is in the stream. `stop` writes what waits, then ends.
 
-    entries, bytes: what waited in the stream as last seen. persistence: of its server; None before anything was written.
+    entries, bytes: what waited in the stream as last seen. persistence: of its server; None before it was asked.
+    proven: it has kept what was written, and not failed since.
     """
 
     def __init__(self, servers: Servers, keys: LaneKeys, settings: Settings) -> None:
@@ -65,6 +66,7 @@ class LaneWriter:
         self._task = asyncio.create_task(self._write(), name=f"redis writer {keys.lane}")
         self._looked_at = float("-inf")
         self.persistence: Persistence | None = None
+        self.proven = False
         self.entries = 0
         self.bytes = 0
 
@@ -155,7 +157,7 @@ class LaneWriter:
                 log.warning("the stream could not be written", lane=self._keys.lane, batches=len(group), error=str(error))
             else:
                 log.exception("the stream could not be written", lane=self._keys.lane, batches=len(group))
-            self._looked_at = float("-inf")  # whatever answers next may be another server
+            self._looked_at, self.proven = float("-inf"), False  # whatever answers next may be another server
             refused = dict.fromkeys(range(len(group)), error)
         for number, waiting in enumerate(group):
             if waiting.taken.done():
@@ -205,7 +207,8 @@ class LaneWriter:
                 answers = await pipeline.execute(raise_on_error=False)
         added = answers[: len(entries)]
         if not all(isinstance(answer, Exception) for answer in added):
-            require_kept(answers, self._settings)
+            require_kept(answers, self._settings, proven=self.proven)
+            self.proven = True
             self._seen(answers[len(entries) : len(entries) + 2])
         return added
 
