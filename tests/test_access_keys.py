@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import re
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
+import milepost.access.keys as keys_module
+from fix_postgres import Proxy
 from milepost.access.keys import Keys, Principal, create_key, list_keys, revoke_key
 from milepost.access.tenants import create_tenant, find_tenant, list_tenants
-from milepost.errors import Conflict, InvalidInput, NotFound, SchemaMismatch, Unauthorized
+from milepost.errors import Conflict, DatabaseUnavailable, InvalidInput, NotFound, SchemaMismatch, Unauthorized
 from milepost.postgres import Database
+from milepost.settings import Settings
 
 
 class Clock:
@@ -167,3 +172,39 @@ async def test_memory_is_bounded(db: Database, monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(Unauthorized):
         await keys.verify(f"mp_{tenant.tenant_id}_{'a' * 32}")
     assert len(keys._known) == 2
+
+
+async def test_postgresql_is_away(template_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key that was verified within the hour goes on working; one that nobody knows is not called wrong. When PostgreSQL is back,
+    what was revoked meanwhile is."""
+    monkeypatch.setattr(keys_module, "ASK_S", 0.3)
+    clock = Clock()
+    settings = Settings(data_dir=tmp_path, write_pool_min=0, point_pool_min=0, analytics_pool_min=0)
+    with TemporaryDirectory(prefix="milepost-proxy-") as folder:
+        proxy = Proxy(Path(folder), template_url)
+        await proxy.start()
+        async with await Database.open(proxy.url, settings) as db, await Database.connect_owner(template_url) as owner:
+            tenant = await create_tenant(owner, "acme", 1)
+            known = await create_key(owner, tenant.tenant_id, ["write"])
+            unknown = await create_key(owner, tenant.tenant_id, ["write"])
+            keys = Keys(db, clock=clock)
+            principal = await keys.verify(known)
+            proxy.refusing = True
+            proxy.sever()
+            clock.now += 3599
+            assert await keys.verify(known) == principal
+            with pytest.raises(DatabaseUnavailable):
+                await keys.verify(unknown)
+            clock.now += 1
+            with pytest.raises(DatabaseUnavailable):
+                await keys.verify(known)
+            clock.now -= 1
+            assert await keys.verify(known) == principal
+            await revoke_key(owner, tenant.tenant_id, principal.key_id)
+            proxy.refusing = False
+            with pytest.raises(Unauthorized):
+                while await keys.verify(known) == principal:
+                    clock.now += 0.01
+                    await asyncio.sleep(0)
+            assert (await keys.verify(unknown)).scopes == {"write"}
+        await proxy.stop()

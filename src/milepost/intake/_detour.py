@@ -31,6 +31,7 @@ from milepost.intake._spill_file import Spilled, SpillFailed
 from milepost.intake.primary import Primary
 from milepost.intake.relay import Relayed
 from milepost.intake.spill import Spill, SpillGroup
+from milepost.postgres import answered
 from milepost.telemetry import count, gauge
 
 __all__ = ["DRAINED_BATCHES_MAX", "DRAINED_BYTES_MAX", "Detour"]
@@ -130,19 +131,8 @@ class Detour:
                 async with asyncio.timeout(self._patience_s):
                     return Receipt(batch_id=await self._primary.put(batch))
             except TimeoutError as error:
-                raise self._silent() from error
-        # A driver that waits for a server that hangs takes its time to be cancelled: we do not wait for that.
-        claiming = asyncio.create_task(self._claims.put(batch, claim), name="claim")
-        claiming.add_done_callback(_looked_at)
-        try:
-            if not (await asyncio.wait({claiming}, timeout=self._patience_s))[0]:
-                raise self._silent()
-        finally:
-            claiming.cancel()
-        return claiming.result()
-
-    def _silent(self) -> QueueUnavailable:
-        return QueueUnavailable(f"The queue did not answer within {self._patience_s:g} s.")
+                raise QueueUnavailable(f"The queue did not answer within {self._patience_s:g} s.") from error
+        return await answered(self._claims.put(batch, claim), self._patience_s)
 
     def _divert(self, error: MilepostError) -> None:
         count("queue_failures")
@@ -244,8 +234,3 @@ class Detour:
 
 def _relayed(one: Spilled) -> Relayed:
     return Relayed(position=f"{one.seq:020}", receipt_id=one.receipt_id, received_at=one.received_at, batch=one.batch)
-
-
-def _looked_at(task: asyncio.Task[Any]) -> None:
-    if not task.cancelled():
-        task.exception()  # who still waited has raised it

@@ -4,7 +4,7 @@
 - `EmbeddedServer`: a server of our own in a data folder; `find_bin` says from which programs.
 - `load_queries`: named queries from `.sql` files.
 - `translated`, `translate`: the driver's errors as milepost's; `is_closed`, `is_transient`, `retrying`: what to do
-  again.
+  again. `answered`: for those who cannot wait for a server that hangs.
 - `Listener`, `notify`: hints between sessions. `advisory_lock`: one at a time.
 - `sql`, `Jsonb`, `JsonText`, `dict_row`, …: what callers need of the driver, so that they need not import it.
 """
@@ -13,6 +13,7 @@ from psycopg import AsyncCopy, AsyncCursor, sql
 from psycopg.rows import class_row, dict_row, scalar_row, tuple_row
 from psycopg.types.json import Jsonb
 
+from milepost.postgres._answered import answered
 from milepost.postgres._binaries import find_bin, major_version
 from milepost.postgres._database import SERVICE_ROLE, AnyConnection, Connection, Database, QueryClass, SyncConnection
 from milepost.postgres._embedded import EmbeddedServer
@@ -40,6 +41,7 @@ __all__ = [
     "QueryFileError",
     "SyncConnection",
     "advisory_lock",
+    "answered",
     "backoff_s",
     "class_row",
     "dict_row",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 
 from litestar import Response, get
@@ -10,7 +9,7 @@ from litestar import Response, get
 from milepost import telemetry
 from milepost.activity import id_from
 from milepost.errors import MilepostError
-from milepost.postgres import Connection, load_queries
+from milepost.postgres import Connection, answered, load_queries
 from milepost.storage.partitions import list_partitions
 from milepost.web import schemas
 from milepost.web.answers import answer
@@ -73,14 +72,8 @@ async def missing(services: Services) -> list[tuple[str, str]]:
         _ = services.models.current
     except NotReady as error:
         found.append(("model", str(error)))
-    # As a task: the driver takes its time to let go of a server that hangs, and we do not wait for that.
-    asked = asyncio.create_task(_of_database(services))
-    await asyncio.wait({asked}, timeout=CHECK_S)
-    if not asked.done():
-        asked.cancel()
-        return [*found, ("database", f"PostgreSQL did not answer within {CHECK_S:g} s.")]
     try:
-        found += asked.result()
+        found += await answered(_of_database(services), CHECK_S)
     except MilepostError as error:
         found.append(("database", str(error)))
     return found

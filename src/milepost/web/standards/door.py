@@ -27,6 +27,7 @@ from milepost.intake.accept import Acceptor
 from milepost.intake.mapped import Mapped
 from milepost.intake.queue import Kind
 from milepost.mapping.standards import Standard
+from milepost.postgres import answered
 from milepost.web.bodies import ClientGone, decompress
 from milepost.web.gate import Passage
 from milepost.web.intake import CLIENT_GONE, COMPRESSED_IN_THREAD_BYTES, IN_THREAD_BYTES
@@ -38,6 +39,7 @@ from milepost.web.standards.taking import Taken, take
 
 __all__ = ["Answer", "Door", "Headers"]
 
+KEEP_S = 2.0  # how long a sender waits for PostgreSQL to keep what was refused
 MAPPING_FACTOR = 4  # a message costs up to so many times an activity: 30 to 60 µs
 
 Headers = Mapping[bytes, bytes]
@@ -122,7 +124,9 @@ class Door(ABC):
             rows, taken = await self._work(principal, headers, passage, now)
             receipt = await self._enqueue(principal, taken, passage)
             if taken.refused:
-                await self.keep(principal, rows, taken, now)
+                await answered(
+                    self.keep(principal, rows, taken, now), KEEP_S
+                )  # what was taken is recognised when it comes again
             telemetry.observe("receipt_seconds", perf_counter() - began)
         telemetry.count("intake_accepted", taken.activities)
         telemetry.count("intake_rejected", len(taken.refused))
