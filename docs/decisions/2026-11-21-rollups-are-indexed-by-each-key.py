@@ -15,13 +15,16 @@ from milepost.schema.models import apply_model
 from milepost.settings import Settings
 
 TABLE = "milepost.rollup_x"
-MODEL_X = MODEL + """
+MODEL_X = (
+    MODEL
+    + """
 [rollups.x]
 of = ["run", "ride", "walk", "climb"]
 by = ["group", "actor"]
 per = ["day", "all"]
 values = ["count", "sum(distance_m)"]
 """
+)
 BUCKETS = "(tenant_id, per, bucket)"
 BUCKETS_AND_KEYS = "(tenant_id, per, bucket, group_id, actor_id)"
 SHORT = ("(tenant_id, actor_id, per, bucket)", "(tenant_id, group_id, per, bucket)")
