@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 
@@ -16,14 +19,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fix_queue import column, owner_of, until, value
+from milepost.access.tenants import create_tenant
+from milepost.intake import load
 from milepost.intake._balance import plan
+from milepost.intake.accept import Acceptor
 from milepost.intake.loader import Loader
 from milepost.intake.queue import Queue
 from milepost.postgres import Database
 from milepost.schema import migrate
-from milepost.schema.models import apply_model
+from milepost.schema.models import apply_model, current_model
 from milepost.settings import Settings
 from test_cli_serve import serving
+from web_client import run_of
 
 LEASE_S = 5.0  # the default
 HELD = "SELECT holder FROM milepost.lane WHERE expires_at > clock_timestamp()"
@@ -122,3 +129,47 @@ async def test_a_killed_servers_lanes_are_taken_over(template_url: str, settings
             took = monotonic() - began
             print(f"taken over {took:.2f} s after the kill")
             assert took < LEASE_S + 3.0
+
+
+async def test_who_comes_during_a_long_backlog(template_url: str, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenant that sends while another's backlog is loaded is loaded in its turn, and not behind all of it; and a lane that is to
+    be left is left between two loads, however much waits."""
+    monkeypatch.setattr(load, "POLL_AGAIN_S", 0.0)
+    one_a_load = replace(settings, batch_rows_max=1)
+    async with await Database.open(template_url, settings) as db, owner_of(db) as owner:
+        await apply_model(owner, MODEL)
+        noisy, quiet = [(await create_tenant(owner, name, 1)).tenant_id for name in ("noisy", "quiet")]
+        current = await current_model(owner)
+        acceptor, queue = Acceptor(current.model, current.version), Queue(db, settings)
+        await queue.start()
+
+        async def send(tenant_id: int) -> int:
+            body = json.dumps({"activities": [run_of()]}).encode()
+            accepted = acceptor.accept(tenant_id, body, datetime.now(UTC))
+            receipt = await queue.enqueue(
+                tenant_id=tenant_id, lane=0, kind=0, model=current.version, rows=1, payload=accepted.payload
+            )
+            return receipt.batch_id
+
+        class Watched(load.Lane):
+            steps, late, left_after = 0, 0, 0
+
+            async def step(self) -> int:
+                did = await super().step()
+                self.steps += 1
+                if self.steps == 3:
+                    self.late = await send(quiet)
+                if self.steps == self.left_after:
+                    self.leaving.set()
+                return did
+
+        for _ in range(30):
+            await send(noisy)
+        lane = Watched(db, queue, 0, "test", one_a_load)
+        lane.left_after = 20
+        assert await lane.open()
+        assert await lane.run_once() == 20
+        marks = await column(owner, "SELECT batch_id FROM milepost.queue_1_loaded ORDER BY loaded_at")
+        assert marks.index(lane.late) in (3, 4)
+        await lane.close()
+        await queue.stop()
