@@ -1,7 +1,7 @@
 """Persistence: what a Redis server does with what it acknowledges, and whether that is enough.
 
-Redis answers an XADD whether or not it keeps anything on disk. So the section `persistence` of its INFO is asked for in the pipeline of
-each group, behind the XADDs, and the group is acknowledged only if that says that the append-only file is on and being written. How
+Redis answers an XADD whether or not it keeps anything on disk. So the section `persistence` of its INFO is asked for after each group,
+and the group is acknowledged only if that says that the append-only file is on and was written. How
 often the file is synced, and whether streams may be evicted, changes seldom: that is looked at each `LOOK_S`.
 """
 
@@ -16,7 +16,7 @@ from milepost.errors import QueueUnavailable, SettingsError
 from milepost.intake.streams.servers import Redis, ask
 from milepost.settings import Settings
 
-__all__ = ["LOOK_S", "Persistence", "ask_kept", "require_kept"]
+__all__ = ["LOOK_S", "REPLICAS_MS", "Persistence", "require_kept"]
 
 LOOK_S = 10.0
 REPLICAS_MS = 1000
@@ -83,28 +83,20 @@ class Persistence:
         return f"{kept}; {replicas} replicas have it as well." if replicas else f"{kept}."
 
 
-def ask_kept(pipeline: Any, settings: Settings) -> None:
-    """One or two answers, for `require_kept`. Last in a pipeline: WAIT waits for what this connection wrote."""
-    pipeline.info("persistence")
-    if settings.redis_replicas:
-        pipeline.wait(settings.redis_replicas, REPLICAS_MS)
+def require_kept(info: Any, replicas: int | None, settings: Settings, *, proven: bool) -> None:
+    """Raises `QueueUnavailable` where what was written may not be acknowledged.
 
-
-def require_kept(answers: list[Any], settings: Settings, *, proven: bool) -> None:
-    """Of the last answers of a pipeline. Raises `QueueUnavailable` where what was just written may not be acknowledged.
-
+    info: INFO's section `persistence`, asked for after the answer to the write. replicas: how many have it, where that matters.
     proven: whether this server has kept what was written before. A file that was switched on under way is worth something only when
     its first rewrite is done, and INFO does not tell that one from any later one: without the proof, none may be under way.
     """
-    wanted = settings.redis_replicas
-    info, *replicas = answers[-2:] if wanted else answers[-1:]
-    for answer in (info, *replicas):
-        if isinstance(answer, Exception):
-            raise QueueUnavailable(f"Redis: {answer}") from answer
+    if isinstance(info, Exception):
+        raise QueueUnavailable(f"Redis: {info}") from info
     if reason := _unfit(info, settings, proven):
         raise QueueUnavailable(reason)
-    if wanted and replicas[0] < wanted:
-        raise QueueUnavailable(f"{replicas[0]} of {wanted} replicas had it within {REPLICAS_MS} ms.", limit=wanted)
+    if replicas is not None and replicas < settings.redis_replicas:
+        wanted = settings.redis_replicas
+        raise QueueUnavailable(f"{replicas} of {wanted} replicas had it within {REPLICAS_MS} ms.", limit=wanted)
 
 
 def _unfit(info: bytes, settings: Settings, proven: bool) -> str | None:

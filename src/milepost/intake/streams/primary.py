@@ -17,7 +17,7 @@ from milepost.errors import QueueUnavailable
 from milepost.intake._batches import NewBatch
 from milepost.intake.relay import Relayed
 from milepost.intake.streams.entry import FIELDS, LaneKeys, deployment, fields_of
-from milepost.intake.streams.persistence import ask_kept, require_kept
+from milepost.intake.streams.persistence import REPLICAS_MS, require_kept
 from milepost.intake.streams.scripts import TAKE
 from milepost.intake.streams.servers import Servers, ask, reached
 from milepost.intake.streams.writer import LaneWriter
@@ -104,17 +104,21 @@ class RedisPrimary:
         values: list[Any] = [taken, left[-1].position if left else taken, FIELDS]
         for one in left:
             values += fields_of(one.batch, one.receipt_id, one.received_at)
+        wanted = self._settings.redis_replicas
         with reached():
             async with client.pipeline(transaction=False) as pipeline:
                 pipeline.eval(TAKE, 2, keys.batches, taken_from, *values)
-                ask_kept(pipeline, self._settings)
+                if wanted:
+                    pipeline.wait(wanted, REPLICAS_MS)
                 faults.reach("redis.before_take")
                 answers = await pipeline.execute(raise_on_error=False)
                 faults.reach("redis.after_take")
-        if isinstance(answers[0], Exception):
-            self._servers.look_again()  # it may be that the lane has moved
-            raise QueueUnavailable(f"Redis: {answers[0]}") from answers[0]
-        require_kept(answers, self._settings, proven=writer.proven)
+        for answer in answers:
+            if isinstance(answer, Exception):
+                self._servers.look_again()  # it may be that the lane has moved
+                raise QueueUnavailable(f"Redis: {answer}") from answer
+        info = await ask(client, "INFO", "persistence")
+        require_kept(info, answers[1] if wanted else None, self._settings, proven=writer.proven)
         if not answers[0]:
             raise QueueUnavailable(f"Another process is moving {source}.", source=source)
 
