@@ -1,6 +1,6 @@
 """Redis Streams before the queue: a batch is acknowledged by Redis, and a relay for each lane moves it into PostgreSQL's queue.
 
-Loaders read PostgreSQL alone. Redis adds that a batch is durable in well under a millisecond, while PostgreSQL is busy or away; the
+Loaders read PostgreSQL alone. Redis adds that batches are acknowledged while PostgreSQL is slow or away; the
 relay moves what has gathered in one transaction, which also sets the position in the lane's stream, and trims only then. There are
 no consumer groups: the position in PostgreSQL says all.
 
