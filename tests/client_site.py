@@ -7,13 +7,12 @@ import signal
 import socket
 import subprocess
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 from time import monotonic, perf_counter, sleep
 from typing import Any
 
+from fault_table import Check
 from fix_postgres import in_own_loop
 from milepost.access.keys import create_key
 from milepost.access.tenants import create_tenant
@@ -22,7 +21,7 @@ from milepost.postgres import Database
 from milepost.schema.models import apply_model
 from processes import program
 
-__all__ = ["Check", "ClientSite", "Row", "Traffic", "free_port", "row_of", "say_rows", "until"]
+__all__ = ["Check", "ClientSite", "Traffic", "free_port", "until"]
 
 MODEL = """
 name = "client"
@@ -50,16 +49,20 @@ def until(seen: Any, what: str, timeout_s: float = DEADLINE_S) -> None:
 
 
 class ClientSite:
-    """`start`, `kill` and `stop` the server as often as you like; its address stays."""
+    """`start`, `kill` and `stop` the server as often as you like; its address stays.
 
-    def __init__(self, database_url: str, folder: Path) -> None:
+    key: of a tenant that another site on this database has made; None: it makes one.
+    """
+
+    def __init__(self, database_url: str, folder: Path, key: str | None = None) -> None:
         self.database_url = database_url
         self.folder = folder
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.key = ""
+        self.key = key or ""
         self._process: subprocess.Popen[str] | None = None
-        in_own_loop(self._prepare)
+        if key is None:
+            in_own_loop(self._prepare)
 
     async def _prepare(self) -> None:
         async with await Database.connect_owner(self.database_url) as owner:
@@ -73,6 +76,10 @@ class ClientSite:
 
     def files(self) -> list[Path]:
         return sorted((self.folder / "spool").rglob("*.db"))
+
+    @property
+    def pid(self) -> int | None:
+        return None if self._process is None else self._process.pid
 
     def start(self) -> None:
         assert self._process is None
@@ -163,39 +170,3 @@ class Traffic(Thread):
         self.join()
         assert self.error is None, self.error
         return {(self.actor, number) for number in self.logged}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """What a fault did."""
-
-    fault: str
-    accepted: int
-    loaded: int
-    lost: int
-    duplicated: int
-    longest_ms: float | None  # None: the calls were another process's
-
-
-Check = Callable[[str, set[tuple[str, str]], Counter[tuple[str, str]], float | None], Row]
-
-
-def row_of(fault: str, expected: set[tuple[str, str]], loaded: Counter[tuple[str, str]], longest_s: float | None) -> Row:
-    return Row(
-        fault=fault,
-        accepted=len(expected),
-        loaded=len(expected & loaded.keys()),
-        lost=len(expected - loaded.keys()),
-        duplicated=sum(loaded[one] - 1 for one in expected if loaded[one] > 1),
-        longest_ms=None if longest_s is None else longest_s * 1000,
-    )
-
-
-def say_rows(rows: list[Row]) -> str:
-    lines = [f"{'fault':44} {'accepted':>9} {'loaded':>9} {'lost':>5} {'duplicated':>10} {'longest call':>13}"]
-    lines += [
-        f"{row.fault:44} {row.accepted:9,} {row.loaded:9,} {row.lost:5} {row.duplicated:10} "
-        + ("            –" if row.longest_ms is None else f"{row.longest_ms:10.1f} ms")
-        for row in rows
-    ]
-    return "\n".join(lines)

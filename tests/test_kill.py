@@ -14,13 +14,16 @@ import random
 import signal
 import socket
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import pytest
 
+from fault_table import Check
 from fix_postgres import chosen_bin, in_own_loop
 from milepost.access.keys import create_key
 from milepost.access.tenants import create_tenant
@@ -51,6 +54,7 @@ by = ["actor"]
 values = ["distance_m"]
 """
 
+pytest_plugins = ["fix_faults"]
 pytestmark = pytest.mark.timeout(900)
 
 
@@ -65,6 +69,7 @@ class Site:
         self.unsure: set[str] = set()  # sent, but the answer was lost: may be there, once
         self.rng = random.Random(11)
         self.number = 0
+        self.longest_s: float | None = None  # until an answer
 
     async def prepare(self) -> None:
         owner = await Database.connect_owner(self.url)
@@ -130,7 +135,8 @@ class Site:
                 return
         raise AssertionError("the rest was never loaded")
 
-    async def check(self) -> None:
+    async def check(self) -> Counter[tuple[str, str]]:
+        """→ how often each key is there, as `checked` wants it."""
         async with await Database.open(self.url, self.settings) as db:
             async with db.transaction("analytics", tenant_id=self.tenant_id) as conn:
                 rows = await (await conn.execute("SELECT key, count(*) FROM milepost.activity GROUP BY key")).fetchall()
@@ -145,6 +151,10 @@ class Site:
             outcome = await verify(db)
             assert outcome.differences == 0, outcome.items[:3]
             assert outcome.checked > 5
+        return Counter({("site", key): times for key, times in found.items()})
+
+    def expected(self) -> set[tuple[str, str]]:
+        return {("site", key) for key in self.acknowledged}
 
 
 @pytest.fixture
@@ -156,7 +166,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
         yield made
 
 
-async def test_the_loader_is_killed_at_each_point(site: Site) -> None:
+async def test_the_loader_is_killed_at_each_point(site: Site, checked: Check) -> None:
     """Whatever the load had done, the next loader begins with what was committed."""
     rounds = max(1, round(12 * SCALE))
     planned = [f"{point}:{1 + number % 2}" for number in range(rounds) for point in LOADER_POINTS]
@@ -170,11 +180,11 @@ async def test_the_loader_is_killed_at_each_point(site: Site) -> None:
             ended.append((fault, await site.loader(fault)))
         await queue.stop()
     await site.load_the_rest()
-    await site.check()
+    checked(f"loader killed at {len(planned)} points", site.expected(), await site.check(), site.longest_s)
     assert ended == [(fault, -signal.SIGKILL) for fault in planned]
 
 
-async def test_postgresql_is_killed_at_each_point(site: Site) -> None:
+async def test_postgresql_is_killed_at_each_point(site: Site, checked: Check) -> None:
     """Loads commit asynchronously and may be taken back by a crash; the queue does not, and they are loaded again."""
     kills = 0
     for number in range(max(1, round(20 * SCALE))):
@@ -189,11 +199,11 @@ async def test_postgresql_is_killed_at_each_point(site: Site) -> None:
         assert await asyncio.to_thread(site.server.revive)
         kills += 1
     await site.load_the_rest()
-    await site.check()
+    checked(f"PostgreSQL killed at {kills} points", site.expected(), await site.check(), site.longest_s)
     assert kills == max(1, round(20 * SCALE))
 
 
-async def test_the_server_is_killed_under_load(site: Site) -> None:
+async def test_the_server_is_killed_under_load(site: Site, checked: Check) -> None:
     """Clients see a broken connection; what had its receipt is there, what had none may be, once."""
     kills = 0
     for number in range(max(1, round(20 * SCALE))):
@@ -202,6 +212,7 @@ async def test_the_server_is_killed_under_load(site: Site) -> None:
             while process.returncode is None:
                 rows = site.batch()
                 keys = {row["key"] for row in rows}
+                began = perf_counter()
                 try:
                     status = await post(port, site.key, json.dumps({"activities": rows}).encode())
                 except (OSError, EOFError):
@@ -209,10 +220,11 @@ async def test_the_server_is_killed_under_load(site: Site) -> None:
                     await asyncio.wait_for(process.wait(), 20)
                     break
                 assert status == 202
+                site.longest_s = max(site.longest_s or 0.0, perf_counter() - began)
                 site.acknowledged |= keys
             kills += process.returncode == -signal.SIGKILL
     await site.load_the_rest()
-    await site.check()
+    checked(f"server killed at {kills} points", site.expected(), await site.check(), site.longest_s)
     assert kills == max(1, round(20 * SCALE))
     assert site.acknowledged
 
