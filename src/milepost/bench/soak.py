@@ -7,7 +7,7 @@ again with the same folder). At the end all that is left is sent and loaded, cou
 
 An app that is killed takes with it what it had in memory, as its page says: that is counted apart, and everything else must be there.
 The last app is never killed. Memory is compared over two windows, each a whole round of kills long, so that both have processes of the
-same ages: one after the first minute, one at the end.
+same ages: one after the first minute, one at the end. In each it is the height that is taken, since just after a kill there is little.
 """
 
 from __future__ import annotations
@@ -114,8 +114,8 @@ def memory_figures(memory: Memory, seconds: float) -> list[Figure]:
     warm_s = min(WARM_S, seconds / 4)
     made = []
     for part in sorted(memory.samples):
-        first = memory.typical(part, warm_s, warm_s + round_s) / MIB
-        last = memory.typical(part, seconds - round_s, seconds) / MIB
+        first = memory.height(part, warm_s, warm_s + round_s) / MIB
+        last = memory.height(part, seconds - round_s, seconds) / MIB
         made += [
             Figure(name=f"memory_{part}_1_minute", value=first, unit="MiB"),
             Figure(name=f"memory_{part}_end", value=last, unit="MiB"),
