@@ -13,6 +13,7 @@ How it fails: `DatabaseUnavailable`, `QueueUnavailable`; the relay is then to be
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from time import monotonic, perf_counter
@@ -35,6 +36,7 @@ __all__ = ["LaneRelay"]
 log = structlog.get_logger(__name__)
 
 WAIT_S_MAX = 5.0  # for new entries, in one question
+PACE_S = 0.02  # from one move to the next, unless more waits than one takes: a move of few batches costs nearly what one of many does
 SETTLE_S = 5.0  # how long a Redis that came back as another one goes unnoticed
 READ_BATCHES_MAX = 512
 READ_BYTES = 8 * 1024 * 1024  # what one read aims at
@@ -57,7 +59,8 @@ class LaneRelay:
         self._position = ""  # what PostgreSQL has
         self._read_to = ""  # further, where entries need no moving
         self._settle_at = 0.0
-        self._read_batches = 16
+        self._read_batches = self._asked_for = 16
+        self._next_move_at = 0.0
 
     async def open(self) -> None:
         """Connects to both. Raises `DatabaseUnavailable`, `QueueUnavailable`."""
@@ -89,9 +92,12 @@ class LaneRelay:
         while True:
             if monotonic() >= self._settle_at:
                 await self.settle()
+            if wait_s and (pause := self._next_move_at - monotonic()) > 0:
+                await asyncio.sleep(pause)
             entries = await self._read(0.0 if moved else wait_s)
             if not entries:
                 return moved
+            self._next_move_at = monotonic() + (PACE_S if len(entries) < self._asked_for else 0.0)
             moved += await self._move(entries)
             await self._trim()
 
@@ -126,6 +132,7 @@ class LaneRelay:
 
     async def _read(self, wait_s: float) -> list[Entry]:
         """What follows. Where it had to be waited for, also what has come with it."""
+        self._asked_for = self._read_batches
         entries = await self._read_after(self._read_to, wait_s)
         if wait_s and 0 < len(entries) < self._read_batches:
             entries += await self._read_after(entries[-1][0].decode(), 0.0)

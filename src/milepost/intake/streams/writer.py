@@ -159,6 +159,7 @@ class LaneWriter:
             else:
                 log.exception("the stream could not be written", lane=self._keys.lane, batches=len(group))
             self._looked_at, self.proven = float("-inf"), False  # whatever answers next may be another server
+            self._servers.look_again()
         for waiting in group:
             if waiting.taken.done():
                 continue
@@ -178,7 +179,7 @@ class LaneWriter:
         client = await (self.require_room() if self._full else self._client())
         for moves in range(MOVES_MAX + 1):
             answers = await self._written(client, entries)
-            if not isinstance(answers[1], MovedError) or moves == MOVES_MAX:
+            if not _is_elsewhere(answers[1]) or moves == MOVES_MAX:
                 break
             self._servers.look_again()
             client = await self._client()
@@ -236,6 +237,11 @@ class LaneWriter:
             self.bytes = self.entries * GROUP_BYTES_MAX // GROUP_BATCHES_MAX
         gauge("redis_waiting", self.entries, lane=self._keys.lane)
         gauge("redis_waiting_bytes", self.bytes, lane=self._keys.lane)
+
+
+def _is_elsewhere(answer: Any) -> bool:
+    """The lane's slot has gone to another server of the Cluster. Older drivers know that error only within their own Cluster client."""
+    return isinstance(answer, MovedError) or (isinstance(answer, Exception) and str(answer).startswith("MOVED "))
 
 
 def _ask_size(pipeline: Any, keys: LaneKeys) -> None:
