@@ -19,8 +19,8 @@ from answering import Answering
 from client_site import until
 from milepost.client import Failure, Milepost
 from milepost.client._batch import Batch
-from milepost.client._folder import Folder
 from milepost.client._spool_file import SpoolCorrupt, SpoolFile
+from milepost.folder import Folder
 
 pytest_plugins = ["fix_client"]
 

@@ -19,7 +19,22 @@ PACKAGE = SOURCE / "milepost"
 # An import goes to the same or a lower layer. Within layer 3 it goes only downward in this list: to a later line, never to the
 # same one, whose packages are siblings.
 LAYERS: tuple[tuple[int, tuple[str, ...]], ...] = (
-    (1, ("_setting_values", "activity", "client", "errors", "faults", "limits", "mapping", "model", "settings", "telemetry")),
+    (
+        1,
+        (
+            "_setting_values",
+            "activity",
+            "client",
+            "errors",
+            "faults",
+            "folder",
+            "limits",
+            "mapping",
+            "model",
+            "settings",
+            "telemetry",
+        ),
+    ),
     (2, ("postgres", "schema")),
     (3, ("intake",)),
     (3, ("boards", "feeds", "search")),
@@ -35,7 +50,7 @@ ONLY: dict[str, frozenset[str]] = {
     "doctor": frozenset(LAYERS[0][1]) | {"postgres", "doctor"},
     # `pip install milepost` is the client: it has none of the server's dependencies.
     "": frozenset({"client"}),
-    "client": frozenset({"errors"}),
+    "client": frozenset({"errors", "folder"}),
     "integrations": frozenset({"client", "errors"}),
 }
 DRIVER = {"psycopg": "postgres", "psycopg_pool": "postgres"}

@@ -13,10 +13,10 @@ from threading import RLock
 from time import monotonic
 
 from milepost.client._batch import Batch
-from milepost.client._folder import Claim, Folder
 from milepost.client._report import Report
 from milepost.client._spool_file import SpoolCorrupt, SpoolFailed, SpoolFile
 from milepost.client.settings import ClientSettings
+from milepost.folder import Claim, Folder
 
 __all__ = ["Overflow", "SpoolGone"]
 

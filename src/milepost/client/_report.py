@@ -10,8 +10,8 @@ from collections.abc import Callable
 from threading import Lock
 from time import monotonic
 
-from milepost.client._folder import Claim
 from milepost.client.counters import Failure
+from milepost.folder import Claim
 
 __all__ = ["Report"]
 

@@ -13,7 +13,6 @@ from time import monotonic
 from typing import Protocol
 
 from milepost.client._batch import Batch
-from milepost.client._folder import Claim, Folder
 from milepost.client._line import Line, Stored
 from milepost.client._overflow import Overflow, SpoolGone
 from milepost.client._report import Report
@@ -21,6 +20,7 @@ from milepost.client._spool_file import SpoolCorrupt, SpoolFailed, SpoolFile
 from milepost.client._tally import Tally
 from milepost.client.counters import Failure
 from milepost.client.settings import ClientSettings
+from milepost.folder import Claim, Folder
 
 __all__ = ["Orphans", "Own", "Source"]
 

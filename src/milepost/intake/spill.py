@@ -26,8 +26,8 @@ from typing import TypeVar
 import structlog
 
 from milepost import faults
-from milepost.client._folder import Claim, Folder
 from milepost.errors import QueueFull, QueueUnavailable
+from milepost.folder import Claim, Folder
 from milepost.intake._batches import Idempotency, NewBatch
 from milepost.intake._spill_file import SpillCorrupt, Spilled, SpillFailed, SpillFile, SpillFull
 from milepost.intake.relay import receipt_id

@@ -28,7 +28,7 @@ from milepost import telemetry
 from milepost.access.limits import Limits, Use, default_limits, read_limits, read_use
 from milepost.errors import MilepostError
 from milepost.intake.pressure.allowance import Allowance
-from milepost.postgres import Database, load_queries
+from milepost.postgres import Database, answered, load_queries
 from milepost.settings import Settings
 
 __all__ = ["Allowances"]
@@ -108,13 +108,16 @@ class Allowances:
         limits, use = self._defaults, Use()
         if self._clock() >= self._away_until:
             try:
-                async with asyncio.timeout(ASK_S), self._db.transaction("point", wait_s=ASK_S) as conn:
-                    limits = (await read_limits(conn, [tenant_id], self._defaults))[tenant_id]
-                    if _has_quota(limits):
-                        use = (await read_use(conn, [tenant_id]))[tenant_id]
-            except (MilepostError, TimeoutError) as error:
+                limits, use = await answered(self._limits_and_use(tenant_id), ASK_S)
+            except MilepostError as error:
                 self._is_away(error)
         self._known[tenant_id] = Allowance(limits, use, clock=self._clock, today=self._today)
+
+    async def _limits_and_use(self, tenant_id: int) -> tuple[Limits, Use]:
+        async with self._db.transaction("point", wait_s=ASK_S) as conn:
+            limits = (await read_limits(conn, [tenant_id], self._defaults))[tenant_id]
+            use = (await read_use(conn, [tenant_id]))[tenant_id] if _has_quota(limits) else Use()
+        return limits, use
 
     async def _lease(self, tenant_id: int, allowance: Allowance, rows: int) -> None:
         now, limits = self._clock(), allowance.limits
@@ -136,16 +139,19 @@ class Allowances:
         telemetry.count("token_leases", outcome="local")
 
     async def _withdraw(self, tenant_id: int, allowance: Allowance, wanted: float) -> None:
-        """Negative: give some back. Raises `MilepostError`, `TimeoutError`."""
-        limits = allowance.limits
+        """Negative: give some back. Raises `MilepostError`."""
+        before, after = await answered(self._withdrawn(tenant_id, allowance.limits, wanted), ASK_S)
+        allowance.tokens += before - after
+        allowance.level = after
+
+    async def _withdrawn(self, tenant_id: int, limits: Limits, wanted: float) -> tuple[float, float]:
         assert limits.rate is not None
-        async with asyncio.timeout(ASK_S), self._db.transaction("write", wait_s=ASK_S) as conn:
+        async with self._db.transaction("write", wait_s=ASK_S) as conn:
             await conn.execute(_queries.soon_enough)
             values = {"tenant_id": tenant_id, "rate": limits.rate, "burst": limits.burst_or_usual}
             before = (await (await conn.execute(_queries.lease, values)).fetchone() or (0.0,))[0]
             after = (await (await conn.execute(_queries.withdraw, {**values, "wanted": wanted})).fetchone() or (before,))[0]
-        allowance.tokens += before - after
-        allowance.level = after
+        return before, after
 
     def _is_away(self, error: Exception) -> None:
         if self._clock() >= self._away_until:

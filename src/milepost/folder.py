@@ -1,8 +1,8 @@
-"""The folder that all clients of one tenant on one server share on a machine: who owns which file, and how large all are.
+"""A folder that several processes keep files in, as clients do and servers' spills: who owns which file, and how large all are.
 
 A file `NAME.db` belongs to whoever holds the lock on `NAME.lock` (flock: the system takes it back when its process dies, however
 it dies). So each process writes its own file, and the file of a dead one is claimed by exactly one other. Names are random and never
-used again. Folders are the user's alone (0700), since files hold what the app logged.
+used again. Folders are the user's alone (0700), since files hold what apps logged.
 
 The folder must be on a local disk: SQLite's WAL does not work over a network.
 """
