@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import structlog
 
@@ -24,6 +24,7 @@ log = structlog.get_logger(__name__)
 
 WAIT_S = 1.0  # for new entries, in one question
 PAUSE_S_MAX = 5.0
+CANCEL_AGAIN_S = 1.0
 
 
 class Relays:
@@ -41,9 +42,10 @@ class Relays:
         try:
             yield
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            # Again where a driver has taken a cancellation for its own connection's end, as it may while that breaks.
+            while not task.done():
+                task.cancel()
+                await asyncio.wait({task}, timeout=CANCEL_AGAIN_S)
 
     async def _run(self, lane: int) -> None:
         """Until it is cancelled. A move that is cut off then has happened or not, and the next relay finds out."""
