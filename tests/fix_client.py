@@ -15,13 +15,13 @@ import pytest
 from answering import Answering
 from client_site import ClientSite
 
-__all__ = ["answering", "site"]
+__all__ = ["answering", "client_site", "site"]
 
 pytest_plugins = ["fix_faults"]
 
 
 @pytest.fixture
-def site(template_url: str, tmp_path: Path) -> Iterator[ClientSite]:
+def client_site(template_url: str, tmp_path: Path) -> Iterator[ClientSite]:
     made = ClientSite(template_url, tmp_path)
     yield made
     made.stop()
@@ -32,3 +32,9 @@ def answering() -> Iterator[Answering]:
     made = Answering()
     yield made
     made.stop()
+
+
+@pytest.fixture
+def site(client_site: ClientSite) -> ClientSite:
+    """The same, for modules that know one kind of site alone: other plugins have a fixture of this name, too."""
+    return client_site

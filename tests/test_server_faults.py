@@ -94,8 +94,8 @@ class Sender(Thread):
             connection.close()
 
 
-def sending(site: ClientSite, ports: list[int]) -> list[Sender]:
-    senders = [Sender(f"c{number}", site.key, ports) for number in range(CLIENTS)]
+def sending(client_site: ClientSite, ports: list[int]) -> list[Sender]:
+    senders = [Sender(f"c{number}", client_site.key, ports) for number in range(CLIENTS)]
     for sender in senders:
         sender.start()
     return senders
@@ -105,36 +105,36 @@ def acknowledged(senders: list[Sender]) -> int:
     return sum(len(sender.acknowledged) for sender in senders)
 
 
-def test_the_server_is_killed_again_and_again(site: ClientSite, checked: Check) -> None:
+def test_the_server_is_killed_again_and_again(client_site: ClientSite, checked: Check) -> None:
     """Twenty times, at any instant, while four clients send; they see cut connections and refusals, and go on."""
-    site.start()
-    senders = sending(site, [site.port])
+    client_site.start()
+    senders = sending(client_site, [client_site.port])
     for _ in range(KILLS):
         reached = acknowledged(senders) + 40 * BATCH
         until(lambda reached=reached: acknowledged(senders) >= reached, "it goes on")
-        site.kill()
+        client_site.kill()
         retried = [sender.retried for sender in senders]
         until(lambda retried=retried: any(one.retried > r for one, r in zip(senders, retried, strict=True)), "they noticed")
-        site.start()
+        client_site.start()
     expected = set().union(*(sender.finish() for sender in senders))
-    loaded = site.wait_for(expected)
+    loaded = client_site.wait_for(expected)
     checked(f"server killed, {KILLS} times, plain HTTP", expected, loaded, max(sender.longest_s for sender in senders))
     assert loaded.keys() == expected  # every batch was sent until it was acknowledged
 
 
 @pytest.fixture
-def sites(site: ClientSite, tmp_path: Path) -> Iterator[list[ClientSite]]:
+def sites(client_site: ClientSite, tmp_path: Path) -> Iterator[list[ClientSite]]:
     """Two servers on one database."""
-    other = ClientSite(site.database_url, tmp_path / "other", key=site.key)
-    yield [site, other]
+    other = ClientSite(client_site.database_url, tmp_path / "other", key=client_site.key)
+    yield [client_site, other]
     other.stop()
 
 
-def holder_of(site: ClientSite) -> int | None:
+def holder_of(client_site: ClientSite) -> int | None:
     """The process that holds the tenant's lane."""
 
     async def ask() -> str | None:
-        async with await Database.connect_owner(site.database_url) as owner:
+        async with await Database.connect_owner(client_site.database_url) as owner:
             (lane,) = [lane for lane in await backlog(owner) if lane.lane == 0]
             return lane.holder if lane.held else None
 
@@ -144,13 +144,13 @@ def holder_of(site: ClientSite) -> int | None:
 
 def test_who_holds_the_lane_is_killed(sites: list[ClientSite], checked: Check) -> None:
     """The other server takes the lane over within seconds, while it is acknowledged as before; four times, in turn."""
-    for site in sites:
-        site.start()
-    senders = sending(sites[0], [site.port for site in sites])
+    for client_site in sites:
+        client_site.start()
+    senders = sending(sites[0], [client_site.port for client_site in sites])
     slowest_s = 0.0
     for _ in range(4):
-        until(lambda: holder_of(sites[0]) in [site.pid for site in sites], "somebody holds it")
-        (killed,) = [site for site in sites if site.pid == holder_of(sites[0])]
+        until(lambda: holder_of(sites[0]) in [client_site.pid for client_site in sites], "somebody holds it")
+        (killed,) = [client_site for client_site in sites if client_site.pid == holder_of(sites[0])]
         killed.kill()
         began, before = perf_counter(), acknowledged(senders)
         until(lambda before=before: acknowledged(senders) > before + 20 * BATCH, "the other acknowledges")
