@@ -19,7 +19,8 @@ from answering import Answering
 from client_site import until
 from milepost.client import Failure, Milepost
 from milepost.client._batch import Batch
-from milepost.client._spool_file import SpoolCorrupt, SpoolFile
+from milepost.client._spool_file import SpoolFile
+from milepost.durable_file import FileCorrupt
 from milepost.folder import Folder
 
 pytest_plugins = ["fix_client"]
@@ -92,7 +93,7 @@ def test_a_changed_byte_is_noticed(tmp_path: Path) -> None:
         connection.execute("UPDATE batch SET body = zeroblob(length(body))")
     connection.close()
     file = SpoolFile(path)
-    with pytest.raises(SpoolCorrupt):
+    with pytest.raises(FileCorrupt):
         file.read((1,))
     file.close()
 

@@ -146,7 +146,7 @@ async def test_a_full_disk_harms_nothing(tmp_path: Path) -> None:
     await spill.put(batch_of(0))
     own = spill._own
     assert own is not None
-    connection = own.file._connection
+    connection = own.file.connection
     pages = connection.execute("PRAGMA page_count").fetchone()[0]
     connection.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(QueueFull, match="disk"):

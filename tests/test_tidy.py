@@ -25,6 +25,7 @@ LAYERS: tuple[tuple[int, tuple[str, ...]], ...] = (
             "_setting_values",
             "activity",
             "client",
+            "durable_file",
             "errors",
             "faults",
             "folder",
@@ -50,7 +51,7 @@ ONLY: dict[str, frozenset[str]] = {
     "doctor": frozenset(LAYERS[0][1]) | {"postgres", "doctor"},
     # `pip install milepost` is the client: it has none of the server's dependencies.
     "": frozenset({"client"}),
-    "client": frozenset({"errors", "folder"}),
+    "client": frozenset({"durable_file", "errors", "folder"}),
     "integrations": frozenset({"client", "errors"}),
 }
 DRIVER = {"psycopg": "postgres", "psycopg_pool": "postgres"}

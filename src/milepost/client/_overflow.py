@@ -14,8 +14,9 @@ from time import monotonic
 
 from milepost.client._batch import Batch
 from milepost.client._report import Report
-from milepost.client._spool_file import SpoolCorrupt, SpoolFailed, SpoolFile
+from milepost.client._spool_file import SpoolFile
 from milepost.client.settings import ClientSettings
+from milepost.durable_file import DiskFailed, FileCorrupt
 from milepost.folder import Claim, Folder
 
 __all__ = ["Overflow", "SpoolGone"]
@@ -78,7 +79,7 @@ class Overflow:
                         self._fail("spool_full", f"the folder has its {self._settings.spool_bytes_max:,} bytes")
                         return 0
                     self._opened().append(group)
-            except (SpoolFailed, SpoolGone, OSError) as error:
+            except (DiskFailed, SpoolGone, OSError) as error:
                 self._fail("spool_failed", str(error))
                 return 0
             self.trouble = ""
@@ -86,7 +87,7 @@ class Overflow:
             return len(group)
 
     def read(self, seqs: tuple[int, ...]) -> Batch:
-        """Raises `SpoolFailed`, `SpoolGone`, `OSError`."""
+        """Raises `DiskFailed`, `SpoolGone`, `OSError`."""
         with self._lock, self._watched():
             if not self._held.issuperset(seqs):
                 raise SpoolGone("its file was set aside", frozenset(seqs) - self._held)
@@ -97,7 +98,7 @@ class Overflow:
 
         A disk that does not take even that (a full one may not) does not stop us: the rows are remembered as done, and gone
         with the next write, or with the file, which goes when nothing else is in it. Should the process die before, they are
-        sent again and count once. Raises `SpoolFailed` where something is left and could not be written.
+        sent again and count once. Raises `DiskFailed` where something is left and could not be written.
         """
         with self._lock:
             if self._closed:
@@ -107,10 +108,10 @@ class Overflow:
                     file = self._opened()
                     file.replace((*seqs, *self._undeleted), left)
                     self._undeleted.clear()
-            except (SpoolFailed, SpoolGone, OSError) as error:
+            except (DiskFailed, SpoolGone, OSError) as error:
                 self._report.say("spool", "the spool could not be written: %s", error)
                 if left is not None:  # what is on disk, if anything is, is sent again as a whole
-                    raise SpoolFailed(str(error)) from error
+                    raise DiskFailed(str(error)) from error
                 self._undeleted.update(seqs)
             self._held.difference_update(seqs)
             self._held.update(left.seqs[:1] if left is not None else ())
@@ -150,7 +151,7 @@ class Overflow:
 
     def _opened(self) -> SpoolFile:
         if self.folder is None or self._closed:
-            raise SpoolFailed("there is no spool")
+            raise DiskFailed("there is no spool")
         if self._claim is None:
             self._claim = self.folder.claim_new()
         if self._file is None:
@@ -171,7 +172,7 @@ class Overflow:
         """A damaged file is set aside."""
         try:
             yield
-        except SpoolCorrupt as error:
+        except FileCorrupt as error:
             self._let_go()
             claim, self._claim = self._claim, None
             gone, self._held = frozenset(self._held), set()

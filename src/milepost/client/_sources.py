@@ -16,10 +16,11 @@ from milepost.client._batch import Batch
 from milepost.client._line import Line, Stored
 from milepost.client._overflow import Overflow, SpoolGone
 from milepost.client._report import Report
-from milepost.client._spool_file import SpoolCorrupt, SpoolFailed, SpoolFile
+from milepost.client._spool_file import SpoolFile
 from milepost.client._tally import Tally
 from milepost.client.counters import Failure
 from milepost.client.settings import ClientSettings
+from milepost.durable_file import DiskFailed, FileCorrupt
 from milepost.folder import Claim, Folder
 
 __all__ = ["Orphans", "Own", "Source"]
@@ -56,7 +57,7 @@ class Own:
                 lost = self._line.lost(error.seqs)
                 self._line.tally.dropped["spool_corrupt"] += lost
             self._report.failure(Failure(kind="dropped", reason="spool_corrupt", detail=str(error), count=lost))
-        except (SpoolFailed, OSError) as error:
+        except (DiskFailed, OSError) as error:
             self._report.say("spool", "the spool cannot be read: %s", error)
         return None
 
@@ -66,7 +67,7 @@ class Own:
             try:
                 if left is batch or not self._overflow.replace(batch.seqs, left):
                     return left is batch
-            except SpoolFailed:
+            except DiskFailed:
                 return False  # it will be sent again, and counted then
         with tally.lock:
             if self._from_disk:
@@ -106,9 +107,9 @@ class Orphans:
                 seqs.append(one.seq)
             try:
                 return self._opened().read(tuple(seqs))
-            except SpoolCorrupt as error:
+            except FileCorrupt as error:
                 self._set_aside(error)
-            except (SpoolFailed, OSError) as error:
+            except (DiskFailed, OSError) as error:
                 self._report.say("orphan", "a file of an earlier process cannot be read: %s", error)
                 self.close()
             return None
@@ -119,7 +120,7 @@ class Orphans:
                 return self._claim is not None
             try:
                 self._opened().replace(batch.seqs, left)
-            except (SpoolCorrupt, SpoolFailed, OSError) as error:
+            except (FileCorrupt, DiskFailed, OSError) as error:
                 self._report.say("orphan", "a file of an earlier process cannot be written: %s", error)
                 if left is not None:  # it is read and sent again, as a whole
                     self.close()
@@ -168,14 +169,14 @@ class Orphans:
                 self._claim = claim
                 try:
                     self._index = deque(self._opened().index())
-                except SpoolCorrupt as error:
+                except FileCorrupt as error:
                     self._set_aside(error)
                     continue
                 if self._index:
                     self._report.say("adopted", "sending what an earlier process left in %s", claim.path)
                     return True
                 self._end(discard=True)
-        except (SpoolFailed, OSError) as error:
+        except (DiskFailed, OSError) as error:
             self._report.say("orphan", "the files of earlier processes cannot be read: %s", error)
             self.close()
         return False
@@ -191,7 +192,7 @@ class Orphans:
         if file is not None:
             file.close()
 
-    def _set_aside(self, error: SpoolCorrupt) -> None:
+    def _set_aside(self, error: FileCorrupt) -> None:
         claim, self._claim = self._claim, None
         self._end(discard=False)
         self._look_at = float("-inf")

@@ -24,10 +24,11 @@ from typing import Any, Literal
 import structlog
 
 from milepost import faults
+from milepost.durable_file import DiskFailed
 from milepost.errors import InvalidInput, MilepostError, QueueUnavailable
 from milepost.intake._batches import Idempotency, NewBatch, Receipt
 from milepost.intake._claims import Claims
-from milepost.intake._spill_file import Spilled, SpillFailed
+from milepost.intake._spill_file import Spilled
 from milepost.intake.primary import Primary
 from milepost.intake.relay import Relayed
 from milepost.intake.spill import Spill, SpillGroup
@@ -163,7 +164,7 @@ class Detour:
                 if self._state != "spilling":
                     log.warning("the queue takes no spilled batches now", primary=self._primary.name, error=str(error))
                     self._enter("spilling")
-                if not isinstance(error, MilepostError | SpillFailed | TimeoutError):
+                if not isinstance(error, MilepostError | DiskFailed | TimeoutError):
                     log.exception("spilled batches could not be drained")  # and are tried again: they are acknowledged
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, PAUSE_S_MAX)
@@ -228,7 +229,7 @@ class Detour:
             try:
                 if await self._spill.adopt() and self._state == "direct":
                     self._enter("draining")
-            except (OSError, SpillFailed) as error:
+            except (OSError, DiskFailed) as error:
                 log.warning("the spill's folder cannot be read", error=str(error))
 
 

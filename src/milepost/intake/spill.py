@@ -26,10 +26,11 @@ from typing import TypeVar
 import structlog
 
 from milepost import faults
+from milepost.durable_file import DiskFailed, DiskFull, FileCorrupt
 from milepost.errors import QueueFull, QueueUnavailable
 from milepost.folder import Claim, Folder
 from milepost.intake._batches import Idempotency, NewBatch
-from milepost.intake._spill_file import SpillCorrupt, Spilled, SpillFailed, SpillFile, SpillFull
+from milepost.intake._spill_file import Spilled, SpillFile
 from milepost.intake.relay import receipt_id
 from milepost.telemetry import count, gauge
 
@@ -104,7 +105,7 @@ class Spill:
         try:
             await self.adopt()
             self._own = await self._in_thread(self._new)
-        except (OSError, SpillFailed) as error:
+        except (OSError, DiskFailed) as error:
             log.error("nothing could be spilled now", folder=str(self._folder.path), error=str(error))
 
     async def stop(self) -> None:
@@ -209,11 +210,11 @@ class Spill:
         try:
             try:
                 own = await self._appended(spilled)
-            except SpillCorrupt as corrupt:
+            except FileCorrupt as corrupt:
                 await self._set_aside(self._own, corrupt)
                 own = await self._appended(spilled)
-        except (SpillFailed, SpillCorrupt, OSError) as error:
-            full = isinstance(error, SpillFull) or getattr(error, "errno", None) in NO_SPACE
+        except (DiskFailed, FileCorrupt, OSError) as error:
+            full = isinstance(error, DiskFull) or getattr(error, "errno", None) in NO_SPACE
             log.error("the spill could not be written", batches=len(group), full=full, error=str(error))
             count("spill_refused", len(group))
             failure = QueueFull("The queue is away, and the disk takes no more meanwhile.") if full else QueueUnavailable(
@@ -240,13 +241,13 @@ class Spill:
     # ── Out ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def first(self, batches_max: int, bytes_max: int) -> SpillGroup | None:
-        """The oldest batches that were not dropped, from one file; None: there are none. Raises `SpillFailed`."""
+        """The oldest batches that were not dropped, from one file; None: there are none. Raises `DiskFailed`."""
         while (held := next((one for one in self._line if one.batches), None)) is not None:
             try:
                 found = await self._in_thread(partial(held.file.read, held.taken, batches_max, bytes_max))
                 if not found:
-                    raise SpillCorrupt(f"{held.batches} batches are missing")
-            except SpillCorrupt as corrupt:
+                    raise FileCorrupt(f"{held.batches} batches are missing")
+            except FileCorrupt as corrupt:
                 await self._set_aside(held, corrupt)
                 continue
             return SpillGroup(held=held, batches=found)
@@ -262,7 +263,7 @@ class Spill:
             await self._in_thread(partial(held.file.drop, up_to))
             if not held.batches:
                 await self._emptied(held)
-        except (SpillFailed, SpillCorrupt, OSError) as error:
+        except (DiskFailed, FileCorrupt, OSError) as error:
             log.warning("what was drained could not be deleted from the spill yet", file=str(held.claim.path), error=str(error))
         self._told()
 
@@ -314,10 +315,10 @@ class Spill:
             try:
                 file = SpillFile(claim.path)
                 batches, size = file.counted()
-            except SpillCorrupt as corrupt:
+            except FileCorrupt as corrupt:
                 _say_set_aside(claim, 0, corrupt)
                 continue
-            except SpillFailed as error:
+            except DiskFailed as error:
                 log.warning("a spill file cannot be opened now", file=str(claim.path), error=str(error))
                 claim.release()
                 continue
@@ -328,7 +329,7 @@ class Spill:
                 claim.discard()
         return found
 
-    async def _set_aside(self, held: _Held | None, corrupt: SpillCorrupt) -> None:
+    async def _set_aside(self, held: _Held | None, corrupt: FileCorrupt) -> None:
         """Out of the line. What it still held is not drained: somebody has to look at the file."""
         assert held is not None
         if held is self._own:
@@ -345,7 +346,7 @@ class Spill:
 
     async def _in_thread(self, work: Callable[[], Answer]) -> Answer:
         if self._thread is None:
-            raise SpillFailed("the spill is closed")
+            raise DiskFailed("the spill is closed")
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def _told(self) -> None:
@@ -353,7 +354,7 @@ class Spill:
         gauge("spill_bytes", self.bytes)
 
 
-def _say_set_aside(claim: Claim, batches: int, corrupt: SpillCorrupt) -> None:
+def _say_set_aside(claim: Claim, batches: int, corrupt: FileCorrupt) -> None:
     name = claim.set_aside()
     count("spill_files_corrupt")
     log.error(
