@@ -23,7 +23,6 @@ import pytest_asyncio
 from fix_postgres import fresh_database
 from milepost.access.tenants import create_tenant
 from milepost.activity import id_from
-from milepost.feeds.filters import Filter
 from milepost.feeds.read import read_page
 from milepost.postgres import Connection, Database, EmbeddedServer, sql
 from milepost.rollups.goals import read_goal
@@ -34,6 +33,7 @@ from milepost.schema.models import CurrentModel, apply_model, current_model
 from milepost.settings import Settings
 from milepost.storage.activities import Presenter, by_ids
 from milepost.storage.by_index import plan_by_index
+from milepost.storage.filters import Filter
 from milepost.storage.partitions import ensure_partitions
 
 pytest_plugins = ["fix_schema"]

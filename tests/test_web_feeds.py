@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from milepost.feeds import read
-from milepost.feeds.filters import Filter
+from milepost.storage.filters import Filter
 from web_client import Api, run_of, tenant_on
 
 pytest_plugins = ["fix_web"]

@@ -16,12 +16,12 @@ from uuid import UUID
 
 from milepost.bench._history import History
 from milepost.errors import MilepostError
-from milepost.feeds.filters import Filter
 from milepost.feeds.read import read_page
 from milepost.postgres import Connection, load_queries
 from milepost.rollups.read import Question, read_rollup
 from milepost.schema.models import CurrentModel
 from milepost.storage.activities import Presenter
+from milepost.storage.filters import Filter
 
 __all__ = ["PAGE", "Asked", "Read", "draw_pages"]
 

@@ -25,13 +25,13 @@ from uuid import UUID
 from milepost.access.actors import actor_ids
 from milepost.access.groups import group_ids
 from milepost.activity import AUDIENCES, LARGEST_ID, SMALLEST_ID, id_from
-from milepost.feeds.filters import Filter, Lookup, lookup
 from milepost.model import Model
 from milepost.postgres import Connection, load_queries
 from milepost.rollups.filling import require_filled
 from milepost.rollups.read import put_words
 from milepost.storage.activities import Presenter
 from milepost.storage.by_index import plan_by_index
+from milepost.storage.filters import Filter, Lookup, lookup
 
 __all__ = ["EVERYTHING", "SCANNED_MAX", "Page", "read_page", "statements"]
 

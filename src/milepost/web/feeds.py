@@ -15,9 +15,9 @@ from litestar.params import QueryParameter
 from milepost.access.actors import actor_ids
 from milepost.access.groups import group_ids
 from milepost.errors import FieldError, InvalidInput, NotFound
-from milepost.feeds.filters import Filter
 from milepost.feeds.include import INCLUDABLE, include
 from milepost.feeds.read import Page, read_page
+from milepost.storage.filters import Filter
 from milepost.web import schemas
 from milepost.web.answers import page
 from milepost.web.openapi import documented
