@@ -89,7 +89,15 @@ def test_keys(command: Command, tenant: str) -> None:
     (listed,) = command("key", "list", "--tenant", tenant, "--json").json["items"]
     assert made.startswith(listed["key_id"])
     assert (listed["name"], sorted(listed["scopes"]), listed["revoked_at"]) == ("app", ["read", "write"], None)
+    token = command("key", "token", listed["key_id"], "--tenant", tenant, "--actor", "user-1", "--expires-in", "60")
+    assert len(token.out.strip().split(".")) == 3
+    assert command("key", "token", listed["key_id"], "--tenant", tenant, "--actor", "u", "--json").json.keys() == {
+        "token",
+        "expires_at",
+    }
+    assert command("key", "token", listed["key_id"], "--tenant", tenant, "--actor", "u", "--expires-in", "99999999").code == 2
     assert command("key", "revoke", listed["key_id"], "--tenant", tenant).code == 0
+    assert command("key", "token", listed["key_id"], "--tenant", tenant, "--actor", "user-1").code == 3
     assert command("key", "list", "--tenant", tenant, "--json").json["items"][0]["revoked_at"] is not None
     assert command("key", "revoke", "mp_1_nothing", "--tenant", tenant).code == 3
     wrong = command("key", "create", "--tenant", tenant, "--scope", "read,fly")

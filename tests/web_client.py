@@ -60,12 +60,12 @@ class Api:
         assert taken["rejected"] == [], taken
         return taken
 
-    async def all_pages(self, path: str, **parameters: Any) -> list[Any]:
+    async def all_pages(self, path: str, *, key: str = "all", **parameters: Any) -> list[Any]:
         """Every item of a list, page by page."""
         items: list[Any] = []
         cursor: dict[str, str] = {}
         while True:
-            found = await self.get(path, params={**parameters, **cursor})
+            found = await self.get(path, key=key, params={**parameters, **cursor})
             items += found["items"]
             if found["next"] is None:
                 return items

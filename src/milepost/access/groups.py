@@ -1,7 +1,8 @@
 """Groups and members as they are read: at a moment, now unless told otherwise.
 
 Parents, zones and memberships hold over time; each answer is of one moment, `at`. `since` and `until` of a membership
-are None where it has no beginning or no end. Only `milepost.access.changes` writes. A missing group raises `NotFound`.
+are None where it has no beginning or no end. Only `milepost.access.changes` writes. A missing group raises `NotFound`,
+and one that the reader may not read is missing.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 import msgspec
 
 from milepost.access._values import contains, is_id
+from milepost.access.viewer import EVERYTHING, Reader
 from milepost.errors import NotFound
 from milepost.postgres import Connection, load_queries
 
@@ -56,10 +58,13 @@ class Member:
     added_by: str | None
 
 
-async def get_group(conn: Connection, tenant_id: int, group: str, *, at: datetime | None = None) -> Group:
+async def get_group(
+    conn: Connection, tenant_id: int, group: str, *, at: datetime | None = None, reader: Reader = EVERYTHING
+) -> Group:
     """One group. Raises `NotFound`."""
-    given = {"tenant_id": tenant_id, "id": group, "at": at or datetime.now(UTC)}
-    row = await (await conn.execute(queries.get_group, given)).fetchone() if is_id(group) else None
+    given = {"tenant_id": tenant_id, "id": group, "at": at or datetime.now(UTC)} | reader.parameters
+    statement = queries.get_group.replace("{readable}", reader.readable)
+    row = await (await conn.execute(statement, given)).fetchone() if is_id(group) else None
     if row is None:
         raise NotFound(f"There is no group {group!r}.", group=group)
     return _group(row)
@@ -76,6 +81,7 @@ async def list_groups(
     at: datetime | None = None,
     after: str = "",
     limit: int = 50,
+    reader: Reader = EVERYTHING,
 ) -> list[Group]:
     """Groups in the order of their ids, from after `after`; `query` must be part of the name or the id, in any case."""
     given = {
@@ -89,7 +95,8 @@ async def list_groups(
         "limit": limit,
     }
     statement = queries.list_groups if parent is None else queries.list_groups_below
-    return [_group(row) async for row in await conn.execute(statement, given)]
+    rows = await conn.execute(statement.replace("{readable}", reader.readable), given | reader.parameters)
+    return [_group(row) async for row in rows]
 
 
 async def get_member(conn: Connection, tenant_id: int, group: str, actor: str, *, at: datetime | None = None) -> Member:
@@ -111,10 +118,11 @@ async def list_members(
     at: datetime | None = None,
     after: str = "",
     limit: int = 50,
+    reader: Reader = EVERYTHING,
 ) -> list[Member]:
     """The members of a group in the order of their ids, from after `after`. Raises `NotFound` for an unknown group."""
     given = {"tenant_id": tenant_id, "group": group, "role": role, "after": after, "limit": limit}
-    if not await group_ids(conn, tenant_id, [group]):
+    if not await group_ids(conn, tenant_id, [group], reader=reader):
         raise NotFound(f"There is no group {group!r}.", group=group)
     cursor = await conn.execute(queries.list_members, given | {"at": at or datetime.now(UTC)})
     return [_member(row) async for row in cursor]
@@ -128,18 +136,22 @@ async def actor_groups(
     at: datetime | None = None,
     after: str = "",
     limit: int = 50,
+    reader: Reader = EVERYTHING,
 ) -> list[Member]:
     """The memberships of an actor in the order of the groups' ids, from after `after`; none for an unknown actor."""
     if not is_id(actor):
         return []
-    given = {"tenant_id": tenant_id, "actor": actor, "after": after, "limit": limit}
-    cursor = await conn.execute(queries.actor_groups, given | {"at": at or datetime.now(UTC)})
+    given = {"tenant_id": tenant_id, "actor": actor, "after": after, "limit": limit, "at": at or datetime.now(UTC)}
+    statement = queries.actor_groups.replace("{readable}", reader.readable)
+    cursor = await conn.execute(statement, given | reader.parameters)
     return [_member(row) async for row in cursor]
 
 
-async def group_ids(conn: Connection, tenant_id: int, ids: Iterable[str]) -> dict[str, int]:
-    """The numbers of groups by their ids; without those that are not known."""
-    cursor = await conn.execute(queries.group_ids, {"tenant_id": tenant_id, "ids": [one for one in ids if is_id(one)]})
+async def group_ids(conn: Connection, tenant_id: int, ids: Iterable[str], *, reader: Reader = EVERYTHING) -> dict[str, int]:
+    """The numbers of groups by their ids; without those that are not known, or that the reader may not read."""
+    given = {"tenant_id": tenant_id, "ids": [one for one in ids if is_id(one)]} | reader.parameters
+    statement = queries.group_ids if reader.sees_all else queries.readable_ids.replace("{readable}", reader.readable)
+    cursor = await conn.execute(statement, given)
     return dict(await cursor.fetchall())
 
 

@@ -1,4 +1,4 @@
--- Reading groups, members and actors. Lists are read in the order of ids, from after the last one seen.
+-- Reading groups and members. Lists are read in the order of ids, from after the last one seen. {readable}: what the viewer may read.
 
 -- name: get_group
 -- One group as it is at a moment: its parent and zone are those of then.
@@ -7,7 +7,7 @@ FROM milepost.groups g
 LEFT JOIN milepost.group_span s
   ON s.tenant_id = g.tenant_id AND s.group_id = g.group_id AND s.since <= %(at)s AND s.until > %(at)s
 LEFT JOIN milepost.groups p ON p.tenant_id = s.tenant_id AND p.group_id = s.parent_id
-WHERE g.tenant_id = %(tenant_id)s AND g.external_id = %(id)s;
+WHERE g.tenant_id = %(tenant_id)s AND g.external_id = %(id)s AND {readable};
 
 -- name: list_groups
 -- A page of groups as they are at a moment, by what they must be.
@@ -19,7 +19,7 @@ LEFT JOIN milepost.groups p ON p.tenant_id = s.tenant_id AND p.group_id = s.pare
 WHERE g.tenant_id = %(tenant_id)s AND g.external_id > %(after)s
   AND (%(kind)s::text IS NULL OR g.kind = %(kind)s)
   AND (%(status)s::text IS NULL OR g.status = %(status)s)
-  AND (%(query)s::text IS NULL OR g.name ILIKE %(query)s OR g.external_id ILIKE %(query)s)
+  AND (%(query)s::text IS NULL OR g.name ILIKE %(query)s OR g.external_id ILIKE %(query)s) AND {readable}
 ORDER BY g.external_id
 LIMIT %(limit)s;
 
@@ -33,7 +33,7 @@ JOIN milepost.groups g ON g.tenant_id = s.tenant_id AND g.group_id = s.group_id
 WHERE p.tenant_id = %(tenant_id)s AND p.external_id = %(parent)s AND g.external_id > %(after)s
   AND (%(kind)s::text IS NULL OR g.kind = %(kind)s)
   AND (%(status)s::text IS NULL OR g.status = %(status)s)
-  AND (%(query)s::text IS NULL OR g.name ILIKE %(query)s OR g.external_id ILIKE %(query)s)
+  AND (%(query)s::text IS NULL OR g.name ILIKE %(query)s OR g.external_id ILIKE %(query)s) AND {readable}
 ORDER BY g.external_id
 LIMIT %(limit)s;
 
@@ -58,7 +58,7 @@ FROM milepost.actor a
 JOIN milepost.member m
   ON m.tenant_id = a.tenant_id AND m.actor_id = a.actor_id AND m.since <= %(at)s AND m.until > %(at)s
 JOIN milepost.groups g ON g.tenant_id = m.tenant_id AND g.group_id = m.group_id
-WHERE a.tenant_id = %(tenant_id)s AND a.external_id = %(actor)s AND g.external_id > %(after)s
+WHERE a.tenant_id = %(tenant_id)s AND a.external_id = %(actor)s AND g.external_id > %(after)s AND {readable}
 ORDER BY g.external_id
 LIMIT %(limit)s;
 
@@ -77,6 +77,11 @@ WHERE g.tenant_id = %(tenant_id)s AND g.external_id = %(group)s;
 -- The numbers of groups by their ids.
 SELECT external_id, group_id FROM milepost.groups
 WHERE tenant_id = %(tenant_id)s AND external_id = ANY (%(ids)s::text[]);
+
+-- name: readable_ids
+-- The same for a viewer.
+SELECT g.external_id, g.group_id FROM milepost.groups g
+WHERE g.tenant_id = %(tenant_id)s AND g.external_id = ANY (%(ids)s::text[]) AND {readable};
 
 -- name: group_names
 -- The ids of groups by their numbers.

@@ -26,6 +26,7 @@ from hashlib import sha256
 import structlog
 
 from milepost.access._values import text_fault
+from milepost.access.viewer import KEY_ITSELF, Viewer
 from milepost.errors import DatabaseUnavailable, FieldError, InvalidInput, MilepostError, NotFound, Unauthorized
 from milepost.postgres import Connection, Database, load_queries
 
@@ -58,6 +59,7 @@ class Principal:
     lane: int
     scopes: frozenset[str]
     key_id: str
+    viewer: Viewer = KEY_ITSELF  # on whose behalf it reads
 
 
 @dataclass(frozen=True, kw_only=True)

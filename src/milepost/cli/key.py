@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from milepost.access.keys import create_key, list_keys, revoke_key
+from milepost.access.viewer_tokens import LIFE_S, ViewerToken, ViewerTokens, require_key
 from milepost.cli._database import as_service
 from milepost.cli._options import PLACE, json_option, settings_options, system_option
 from milepost.cli._output import print_json, print_table
@@ -46,6 +47,34 @@ def create(settings: Settings, system: str | None, tenant: str, scope: str, name
         print_json({"key": made})
     else:
         click.echo(made)
+
+
+@key.command()
+@click.argument("key_id")
+@tenant_option
+@click.option("--actor", required=True, metavar="ID", help="As whom it reads.")
+@click.option("--expires-in", "life_s", type=int, default=LIFE_S, show_default=True, metavar="SECONDS", help="At most a day.")
+@json_option
+@system_option
+@settings_options(*PLACE)
+def token(key_id: str, settings: Settings, system: str | None, tenant: str, actor: str, life_s: int, as_json: bool) -> None:
+    """Make a viewer token with the key that begins with KEY_ID (scope write or admin), and print it.
+
+    It reads as one actor, and does nothing else, until it expires or the key is revoked.
+    """
+
+    async def work(database: Database) -> ViewerToken:
+        whose = await tenant_named(database, tenant)
+        async with database.transaction("point") as connection:
+            await require_key(connection, whose.tenant_id, key_id)
+            tokens = await ViewerTokens.of_deployment(connection)
+        return tokens.sign(whose.tenant_id, actor, key_id, life_s)
+
+    made = as_service(settings, work, system=system)
+    if as_json:
+        print_json(asdict(made))
+    else:
+        click.echo(made.token)
 
 
 @key.command("list")

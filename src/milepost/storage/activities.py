@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any, LiteralString
 from uuid import UUID
 
+from milepost.access.viewer import EVERYTHING, Reader
 from milepost.activity import AUDIENCES
 from milepost.postgres import Connection, load_queries
 from milepost.schema.compile import ActivityColumn
@@ -91,10 +92,17 @@ def rfc3339(moment: datetime) -> str:
 
 
 async def by_ids(
-    conn: Connection, tenant_id: int, ids: Sequence[UUID], presenter: Presenter, *, content: bool = False
+    conn: Connection,
+    tenant_id: int,
+    ids: Sequence[UUID],
+    presenter: Presenter,
+    *,
+    content: bool = False,
+    reader: Reader = EVERYTHING,
 ) -> dict[UUID, tuple[UUID, dict[str, Any], Any]]:
-    """asked id → (current id, activity, its content where asked for); an id that is not there is left out."""
+    """asked id → (current id, activity, its content where asked for); one that the reader may not see is left out, as if not there."""
     columns = presenter.columns + (", s.content" if content else ", NULL")
-    query = _queries.by_ids.replace("{columns}", columns)
-    rows = await (await conn.execute(query, {"ids": list(ids), "tenant_id": tenant_id})).fetchall()
+    query = _queries.by_ids.replace("{columns}", columns).replace("{visible}", reader.visible)
+    given = {"ids": list(ids), "tenant_id": tenant_id} | reader.parameters
+    rows = await (await conn.execute(query, given)).fetchall()
     return {row[0]: (row[1], presenter.present(row[1:-1]), row[-1]) for row in rows}

@@ -10,3 +10,4 @@ FROM (
 JOIN milepost.activity s ON s.tenant_id = %(tenant_id)s AND s.id = w.id
 JOIN milepost.actor a ON a.tenant_id = %(tenant_id)s AND a.actor_id = s.actor_id
 LEFT JOIN milepost.groups g ON g.tenant_id = %(tenant_id)s AND g.group_id = s.group_id
+WHERE {visible}

@@ -13,6 +13,7 @@ import msgspec
 from litestar import Response, delete, get, patch
 from litestar.params import QueryParameter
 
+from milepost.access.viewer import reader_of
 from milepost.errors import FieldError, InvalidInput, NotFound
 from milepost.storage.activities import by_ids
 from milepost.storage.by_index import plan_by_index
@@ -22,7 +23,7 @@ from milepost.web.bodies import decode_object
 from milepost.web.lane import change
 from milepost.web.openapi import documented
 from milepost.web.parameters import IdInPath
-from milepost.web.request import ApiRequest, reads, writes
+from milepost.web.request import ApiRequest, views, writes
 
 __all__ = ["routes"]
 
@@ -40,7 +41,7 @@ Part = Annotated[
 
 @get(
     "/v1/activities/{activity:str}",
-    guards=[reads],
+    guards=[views],
     summary="One activity",
     description="Its content has a route of its own. The ETag is its version.",
     opt=documented("Activities", schemas.Activity),
@@ -52,7 +53,7 @@ async def read_activity(request: ApiRequest, activity: IdInPath) -> Response[byt
 
 @get(
     "/v1/activities/{activity:str}/content",
-    guards=[reads],
+    guards=[views],
     summary="An activity's content, or a part of it",
     description="Any JSON. 404 where it has no content, or no such part.",
     opt=documented("Activities"),
@@ -105,10 +106,11 @@ async def retract_activity(request: ApiRequest, activity: IdInPath) -> Response[
 
 async def _find(request: ApiRequest, activity: str, *, content: bool = False) -> tuple[dict[str, Any], Any]:
     asked, tenant_id = _id(activity), request.user.tenant_id
-    presenter = request.services.models.current.presenter
+    served = request.services.models.current
     async with request.services.db.transaction("point", tenant_id=tenant_id, snapshot=True) as conn:
+        reader = await reader_of(conn, tenant_id, request.viewer, served.model)
         await plan_by_index(conn, sorts=True)
-        found = (await by_ids(conn, tenant_id, [asked], presenter, content=content)).get(asked)
+        found = (await by_ids(conn, tenant_id, [asked], served.presenter, content=content, reader=reader)).get(asked)
     if found is None:
         raise NotFound("There is no such activity.")
     return found[1], found[2]

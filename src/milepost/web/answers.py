@@ -20,7 +20,7 @@ __all__ = ["answer", "encode", "page", "tagged"]
 # Measures and values are decimals, and JSON numbers.
 encode = msgspec.json.Encoder(decimal_format="number").encode
 
-TAGGED = {"cache-control": "private, no-cache", "vary": "authorization"}
+TAGGED = {"cache-control": "private, no-cache", "vary": "authorization, milepost-viewer"}
 
 
 def answer(content: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[bytes]:

@@ -22,6 +22,7 @@ from milepost.web import (
     members,
     numbers,
     receipts,
+    viewer_tokens,
 )
 from milepost.web.edge import Edge
 from milepost.web.intake import Intake
@@ -34,7 +35,21 @@ from milepost.web.standards import doors
 
 __all__ = ["build_app"]
 
-RESOURCES = (activities, feeds, numbers, actors, groups, members, receipts, admin, dead_letters, alerts, health, front)
+RESOURCES = (
+    activities,
+    feeds,
+    numbers,
+    actors,
+    groups,
+    members,
+    receipts,
+    viewer_tokens,
+    admin,
+    dead_letters,
+    alerts,
+    health,
+    front,
+)
 
 
 def build_app(services: Services) -> ASGIApp:

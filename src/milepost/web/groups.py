@@ -8,13 +8,14 @@ from litestar import Response, get, put
 from litestar.params import QueryParameter
 
 from milepost.access.groups import get_group, list_groups
+from milepost.access.viewer import reader_of
 from milepost.web import schemas
 from milepost.web.answers import page, tagged
 from milepost.web.bodies import decode_object
 from milepost.web.lane import change_access, named
 from milepost.web.openapi import documented
 from milepost.web.parameters import At, Cursor, IdInPath, Limit, OneStatus, Search, moment
-from milepost.web.request import ApiRequest, reads, unescape, writes
+from milepost.web.request import ApiRequest, unescape, views, writes
 
 __all__ = ["routes"]
 
@@ -34,18 +35,19 @@ async def put_group(request: ApiRequest, group: IdInPath) -> Response[bytes]:
     return await change_access(request, named("put_group", body, id=unescape(group)))
 
 
-@get("/v1/groups/{group:str}", guards=[reads], summary="One group", opt=documented("Entities", schemas.Group))
+@get("/v1/groups/{group:str}", guards=[views], summary="One group", opt=documented("Entities", schemas.Group))
 async def read_group(request: ApiRequest, group: IdInPath, at: At = None) -> Response[bytes]:
     tenant_id, when = request.user.tenant_id, moment("at", at)
-    async with request.services.db.transaction("point", tenant_id=tenant_id) as conn:
-        return tagged(request, await get_group(conn, tenant_id, unescape(group), at=when))
+    async with request.services.db.transaction("point", tenant_id=tenant_id, snapshot=True) as conn:
+        reader = await reader_of(conn, tenant_id, request.viewer, request.services.models.current.model)
+        return tagged(request, await get_group(conn, tenant_id, unescape(group), at=when, reader=reader))
 
 
 @get(
     "/v1/groups",
-    guards=[reads],
+    guards=[views],
     summary="List groups",
-    description="In the order of their ids.",
+    description="In the order of their ids. A viewer sees those that it may read.",
     opt=documented("Entities", schemas.GroupPage),
 )
 async def search_groups(
@@ -59,7 +61,8 @@ async def search_groups(
     cursor: Cursor = None,
 ) -> Response[bytes]:
     tenant_id, after, when = request.user.tenant_id, request.position(cursor) or b"", moment("at", at)
-    async with request.services.db.transaction("point", tenant_id=tenant_id) as conn:
+    async with request.services.db.transaction("point", tenant_id=tenant_id, snapshot=True) as conn:
+        reader = await reader_of(conn, tenant_id, request.viewer, request.services.models.current.model)
         found = await list_groups(
             conn,
             tenant_id,
@@ -70,6 +73,7 @@ async def search_groups(
             at=when,
             after=after.decode(),
             limit=limit + 1,
+            reader=reader,
         )
     return page(request, found[:limit], found[limit - 1].id.encode() if len(found) > limit else None)
 

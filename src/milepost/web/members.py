@@ -8,13 +8,14 @@ from litestar import Response, delete, get, put
 from litestar.params import QueryParameter
 
 from milepost.access.groups import list_members
+from milepost.access.viewer import reader_of
 from milepost.web import schemas
 from milepost.web.answers import page
 from milepost.web.bodies import decode_object
 from milepost.web.lane import change_access, named
 from milepost.web.openapi import documented
 from milepost.web.parameters import At, Cursor, IdInPath, Limit, moment
-from milepost.web.request import ApiRequest, reads, unescape, writes
+from milepost.web.request import ApiRequest, unescape, views, writes
 
 __all__ = ["routes"]
 
@@ -49,7 +50,7 @@ async def remove_member(request: ApiRequest, group: IdInPath, actor: IdInPath, a
 
 @get(
     "/v1/groups/{group:str}/members",
-    guards=[reads],
+    guards=[views],
     summary="List a group's members",
     description="At a moment, in the order of the actors' ids.",
     opt=documented("Entities", schemas.MemberPage),
@@ -64,7 +65,17 @@ async def search_members(
 ) -> Response[bytes]:
     tenant_id, after, when = request.user.tenant_id, request.position(cursor) or b"", moment("at", at)
     async with request.services.db.transaction("point", tenant_id=tenant_id, snapshot=True) as conn:
-        found = await list_members(conn, tenant_id, unescape(group), role=role, at=when, after=after.decode(), limit=limit + 1)
+        reader = await reader_of(conn, tenant_id, request.viewer, request.services.models.current.model)
+        found = await list_members(
+            conn,
+            tenant_id,
+            unescape(group),
+            role=role,
+            at=when,
+            after=after.decode(),
+            limit=limit + 1,
+            reader=reader,
+        )
     return page(request, found[:limit], found[limit - 1].actor.encode() if len(found) > limit else None)
 
 

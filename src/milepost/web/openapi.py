@@ -17,7 +17,8 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme, Tag
 from litestar.types import ControllerRouterHandler
 
-from milepost.web import schemas
+from milepost.web import access_schemas, schemas
+from milepost.web.request import ON_BEHALF, views
 from milepost.web.standards.described import described
 
 __all__ = ["CONFIG", "describe", "documented"]
@@ -29,8 +30,13 @@ TAGS = {
     "Feeds": "Activities newest first, of a group, an actor or an object.",
     "Numbers": "Rollups, goals, latest and pairs, as the model declares them.",
     "Entities": "Actors, groups and who is a member of which.",
+    "Access": "Who may read and do what.",
     "Running it": "Health, metrics, and what an administrator asks.",
 }
+VIEWER = (
+    ON_BEHALF.title(),
+    "The actor on whose behalf a key reads, percent-encoded: it sees what that actor may see, and no more.",
+)
 INTRODUCTION = """Activities go in by `POST /v1/activities` and come out of feeds and exact numbers.
 
 Times are RFC 3339, ids are the app's own strings, errors are RFC 9457 problem details. Lists answer `items` and `next`; a page
@@ -74,6 +80,9 @@ CONFIG = OpenAPIConfig(
     components=Components(
         security_schemes={
             "key": SecurityScheme(type="http", scheme="bearer", description="A key: `milepost key create`."),
+            "viewerToken": SecurityScheme(
+                type="http", scheme="bearer", bearer_format="JWT", description="Of one actor: `POST /v1/admin/viewer-tokens`."
+            ),
             "writeKey": SecurityScheme(type="http", scheme="basic", description="A key as the user name, without a password."),
         }
     ),
@@ -85,7 +94,7 @@ CONFIG = OpenAPIConfig(
 def describe(app: Litestar) -> dict[str, Any]:
     """The whole document."""
     document: dict[str, Any] = app.openapi_schema.to_schema()
-    structs = [getattr(schemas, name) for name in schemas.__all__]
+    structs = [getattr(module, name) for module in (schemas, access_schemas) for name in module.__all__]
     _, components = msgspec.json.schema_components(structs, ref_template=TEMPLATE)
     document["components"]["schemas"] = components
     for route in app.routes:
@@ -93,18 +102,21 @@ def describe(app: Litestar) -> dict[str, Any]:
         for method, (handler, _) in handlers.items():
             operation = document["paths"].get(route.path_format or "/", {}).get(method.lower())
             if operation is not None and "tag" in handler.opt:
-                _complete(operation, handler.opt, guarded=bool(handler.resolve_guards()), method=method)
+                guards = handler.resolve_guards()
+                _complete(operation, handler.opt, guarded=bool(guards), viewed=views in guards, method=method)
     document["paths"]["/v1/activities"]["post"] = _intake()
     document["paths"] |= described(_problem())
     return document
 
 
-def _complete(operation: dict[str, Any], opt: dict[str, Any], *, guarded: bool, method: str) -> None:
+def _complete(operation: dict[str, Any], opt: dict[str, Any], *, guarded: bool, viewed: bool, method: str) -> None:
     operation["tags"] = [opt["tag"]]
     if not guarded:
         operation["security"] = []
+    elif viewed:
+        operation["security"] = [{"key": []}, {"viewerToken": []}]
     parameters = operation.setdefault("parameters", [])
-    for name, text in opt["headers"]:
+    for name, text in (*opt["headers"], *((VIEWER,) if viewed else ())):
         parameters.append({"name": name, "in": "header", "required": False, "description": text, "schema": {"type": "string"}})
     if opt["data_filters"]:
         parameters.append(

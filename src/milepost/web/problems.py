@@ -98,19 +98,21 @@ KINDS: dict[str, Kind] = {
             slug="unauthorized",
             status=401,
             title="The key is missing, wrong or revoked",
-            meaning="Send `Authorization: Bearer KEY`, with a key that `milepost key create` printed and nobody revoked.",
+            meaning="Send `Authorization: Bearer KEY`, with a key that `milepost key create` printed and nobody revoked, or with a viewer "
+            "token that has not expired.",
         ),
         Kind(
             slug="forbidden",
             status=403,
             title="The key does not allow this",
-            meaning="The key is right, but has not the scope (read, write or admin) that this request needs.",
+            meaning="The key is right, but has not the scope (read, write or admin) that this request needs; or it is a viewer token, and "
+            "those only read what is shown to viewers.",
         ),
         Kind(
             slug="not-found",
             status=404,
             title="There is no such thing here",
-            meaning="The route or the thing does not exist, or the key may not know that it does.",
+            meaning="The route or the thing does not exist, or the key or the viewer may not know that it does.",
         ),
         Kind(
             slug="method-not-allowed",

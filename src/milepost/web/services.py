@@ -20,6 +20,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass
 
 from milepost.access.keys import Keys
+from milepost.access.viewer_tokens import Viewers, ViewerTokens
 from milepost.errors import SchemaMismatch
 from milepost.feeds.cursor import Cursors
 from milepost.intake.loader import Loader
@@ -48,6 +49,7 @@ class Services:
     settings: Settings
     db: Database
     keys: Keys
+    viewers: Viewers
     models: Models
     queue: Queue
     cursors: Cursors
@@ -93,6 +95,7 @@ class Services:
                 settings=settings,
                 db=db,
                 keys=Keys(db),
+                viewers=Viewers(db, ViewerTokens(secret)),
                 models=models,
                 queue=queue,
                 cursors=Cursors(secret),

@@ -1,3 +1,3 @@
 -- name: secret
--- What signs cursors and receipts: of the deployment, so that every process opens what another has signed.
+-- What signs cursors, receipts and viewer tokens: of the deployment, so that every process opens what another has signed.
 SELECT secret FROM milepost.deployment

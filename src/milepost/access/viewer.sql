@@ -1,0 +1,59 @@
+-- Who may read what. A role's actions are the model's and arrive as two arrays, (kind of group, role) at one place in both; a
+-- membership holds in its group and in all groups below it.
+
+-- name: roots
+-- The groups in which an actor may do something by a membership of its own: as many as it is a member of, however large the
+-- tree below them.
+SELECT m.group_id
+FROM milepost.member m
+JOIN milepost.groups g ON g.tenant_id = m.tenant_id AND g.group_id = m.group_id
+WHERE m.tenant_id = %(tenant_id)s AND m.actor_id = %(actor_id)s AND m.since <= %(at)s AND m.until > %(at)s
+  AND (   m.permissions && %(permissions)s::text[]
+       OR EXISTS (SELECT FROM unnest(%(kinds)s::text[], %(roles)s::text[]) a (kind, role) WHERE a.kind = g.kind AND a.role = m.role)
+       -- Where no roles are declared, being a member is enough to read.
+       OR %(members)s AND (g.kind IS NULL OR g.kind <> ALL (%(kinds_with_roles)s::text[])));
+
+-- name: readable_of
+-- Which of some groups lie in or below the roots: a look-up for each group and root.
+SELECT DISTINCT r.group_id
+FROM milepost.group_reach r
+WHERE r.tenant_id = %(tenant_id)s AND r.group_id = ANY (%(groups)s::bigint[])
+  AND r.ancestor_id = ANY (%(viewer_roots)s::bigint[]) AND r.since <= %(viewer_at)s AND r.until > %(viewer_at)s;
+
+-- name: readable
+-- Part of a WHERE over groups as `g`: those that a viewer may read.
+EXISTS (
+    SELECT FROM milepost.group_reach r
+    WHERE r.tenant_id = g.tenant_id AND r.group_id = g.group_id
+      AND r.ancestor_id = ANY (%(viewer_roots)s::bigint[]) AND r.since <= %(viewer_at)s AND r.until > %(viewer_at)s);
+
+-- name: visible
+-- Part of a WHERE over activities as `s`: what a viewer may see. Public ones, those of a group it may read (the first or a later
+-- one), and its own that are private or are addressed to no group.
+(      s.audience = 0
+    OR s.audience = 1 AND s.group_id IS NOT NULL AND EXISTS (
+           SELECT FROM milepost.group_reach r
+           WHERE r.tenant_id = s.tenant_id AND r.group_id = ANY (array_prepend(s.group_id, s.more_groups))
+             AND r.ancestor_id = ANY (%(viewer_roots)s::bigint[]) AND r.since <= %(viewer_at)s AND r.until > %(viewer_at)s)
+    OR s.actor_id = %(viewer_id)s AND (s.audience = 2 OR s.group_id IS NULL));
+
+-- name: find_actor
+-- The number of the actor that a viewer is.
+SELECT actor_id FROM milepost.actor WHERE tenant_id = %(tenant_id)s AND external_id = %(actor)s;
+
+-- name: token_of
+-- Whose a viewer token is: it lives no longer than the key that made it. The actor may be unknown yet.
+SELECT t.name, t.lane, a.actor_id
+FROM milepost.api_key k
+JOIN milepost.tenant t ON t.tenant_id = k.tenant_id
+LEFT JOIN milepost.actor a ON a.tenant_id = k.tenant_id AND a.external_id = %(actor)s
+WHERE k.tenant_id = %(tenant_id)s AND k.key_id = %(key_id)s AND k.revoked_at IS NULL;
+
+-- name: key_to_sign
+-- Whether a viewer token can be made with this key.
+SELECT key_id FROM milepost.api_key
+WHERE tenant_id = %(tenant_id)s AND key_id = %(key_id)s AND revoked_at IS NULL AND scopes && ARRAY['write', 'admin'];
+
+-- name: secret
+-- What viewer tokens are signed with, for who makes them beside a server.
+SELECT secret FROM milepost.deployment;
