@@ -26,10 +26,12 @@ from milepost.model import GroupKind, Model
 __all__ = [
     "ALWAYS",
     "Command",
+    "Follow",
     "PutActor",
     "PutGroup",
     "PutMember",
     "RemoveMember",
+    "Unfollow",
     "parse_command",
     "typed_attributes",
 ]
@@ -40,6 +42,7 @@ _NAME_CHARS_MAX = 1000
 _WORD_CHARS_MAX = 64
 _PERMISSIONS_MAX = 100
 _ATTRIBUTES_MAX = 200
+_FOLLOWED = ("actor", "group", "object")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +82,21 @@ class RemoveMember:
     at: str | None
 
 
-Command = PutGroup | PutActor | PutMember | RemoveMember
+@dataclass(frozen=True, kw_only=True)
+class Follow:
+    actor: str
+    kind: str  # actor, group or object
+    id: str  # of an object: KIND/ID
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unfollow:
+    actor: str
+    kind: str
+    id: str
+
+
+Command = PutGroup | PutActor | PutMember | RemoveMember | Follow | Unfollow
 
 
 class _Fields:
@@ -243,11 +260,39 @@ def _remove_member(given: Mapping[str, Any], model: Model) -> RemoveMember:
     return command
 
 
+def _follow(given: Mapping[str, Any], model: Model) -> Follow:
+    return Follow(**_followed(given))
+
+
+def _unfollow(given: Mapping[str, Any], model: Model) -> Unfollow:
+    return Unfollow(**_followed(given))
+
+
+def _followed(given: Mapping[str, Any]) -> dict[str, str]:
+    fields = _Fields(given, ("actor", "kind", "id"))
+    actor, kind = fields.required("actor"), fields.required("kind", _WORD_CHARS_MAX)
+    target = fields.required("id", _WORD_CHARS_MAX + 1 + ID_CHARS_MAX if kind == "object" else ID_CHARS_MAX)
+    if kind and kind not in _FOLLOWED:
+        fields.fault("kind", f"{kind!r} is not one of {', '.join(_FOLLOWED)}")
+    if kind == "object" and target:
+        named, slash, one = target.partition("/")
+        if not (named and slash and one):
+            fields.fault("id", "must be KIND/ID, such as workout/w-55, where the kind is object")
+        elif len(named) > _WORD_CHARS_MAX or len(one) > ID_CHARS_MAX:
+            fields.fault("id", f"must be KIND/ID, of at most {_WORD_CHARS_MAX} and {ID_CHARS_MAX} characters")
+    if kind == "actor" and actor and target == actor:
+        fields.fault("id", "an actor cannot follow itself")
+    fields.done()
+    return {"actor": actor, "kind": kind, "id": target}
+
+
 _PARSERS: dict[str, Callable[[Mapping[str, Any], Model], Command]] = {
     "put_group": _put_group,
     "put_actor": _put_actor,
     "put_member": _put_member,
     "remove_member": _remove_member,
+    "follow": _follow,
+    "unfollow": _unfollow,
 }
 
 

@@ -1,4 +1,4 @@
-"""What changes groups, actors and members: the commands of a tenant's lane, in two steps.
+"""What changes groups, actors, members and follows: the commands of a tenant's lane, in two steps.
 
     change = await prepare(conn, tenant_id, command, now=now, model=model)
     ...                         # take out what the affected contributed from change.since on
@@ -24,7 +24,8 @@ from typing import Any
 
 import msgspec
 
-from milepost.access._commands import PutActor, PutGroup, PutMember, RemoveMember, parse_command
+from milepost.access._commands import Follow, PutActor, PutGroup, PutMember, RemoveMember, Unfollow, parse_command
+from milepost.access._follows import apply_follow, apply_unfollow, prepare_follow, prepare_unfollow
 from milepost.access._known import Change, actor_id_of, as_answer, name_and_attributes, queries, text_or_none
 from milepost.access._members import apply_member, apply_removal, prepare_member, prepare_removal
 from milepost.access._put_group import LEVELS_MAX, apply_group, prepare_group
@@ -52,6 +53,10 @@ async def prepare(conn: Connection, tenant_id: int, command: Mapping[str, Any], 
             return await prepare_member(conn, tenant_id, put_member, now, model)
         case RemoveMember() as removal:
             return await prepare_removal(conn, tenant_id, removal, now)
+        case Follow() as follow:
+            return await prepare_follow(conn, tenant_id, follow)
+        case Unfollow() as unfollow:
+            return await prepare_unfollow(conn, tenant_id, unfollow)
 
 
 async def apply(
@@ -73,6 +78,10 @@ async def apply(
             return await apply_member(conn, tenant_id, put_member, change, now)
         case RemoveMember() as removal:
             return await apply_removal(conn, tenant_id, removal, change, now)
+        case Follow() as follow:
+            return await apply_follow(conn, tenant_id, follow, change, now)
+        case Unfollow() as unfollow:
+            return await apply_unfollow(conn, tenant_id, unfollow, change)
 
 
 async def _apply_actor(conn: Connection, tenant_id: int, command: PutActor) -> dict[str, Any]:

@@ -214,3 +214,21 @@ WHERE tenant_id = %(tenant_id)s AND group_id = %(group_id)s AND actor_id = %(act
 DELETE FROM milepost.member
 WHERE tenant_id = %(tenant_id)s AND group_id = %(group_id)s AND actor_id = %(actor_id)s
   AND since >= %(since)s::timestamptz;
+
+-- name: follows_many
+-- How many an actor follows, and whether this is one of them.
+SELECT count(*), coalesce(bool_or(
+    kind = %(kind)s AND target_id = %(target_id)s AND object_kind = %(object_kind)s AND object_id = %(object_id)s), false)
+FROM milepost.follow WHERE tenant_id = %(tenant_id)s AND actor_id = %(actor_id)s;
+
+-- name: put_follow
+-- One more. Followed already: since then.
+INSERT INTO milepost.follow (tenant_id, actor_id, kind, target_id, object_kind, object_id, since)
+VALUES (%(tenant_id)s, %(actor_id)s, %(kind)s, %(target_id)s, %(object_kind)s, %(object_id)s, %(now)s)
+ON CONFLICT (tenant_id, actor_id, kind, target_id, object_kind, object_id) DO NOTHING;
+
+-- name: drop_follow
+-- One less.
+DELETE FROM milepost.follow
+WHERE tenant_id = %(tenant_id)s AND actor_id = %(actor_id)s AND kind = %(kind)s AND target_id = %(target_id)s
+  AND object_kind = %(object_kind)s AND object_id = %(object_id)s;

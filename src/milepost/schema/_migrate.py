@@ -42,7 +42,7 @@ __all__ = [
     "status",
 ]
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 OLDEST_SERVER = 15
 LOCK = "milepost.migrate"

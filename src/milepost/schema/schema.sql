@@ -150,6 +150,22 @@ CREATE TABLE milepost.member (
 );
 CREATE INDEX member_actor ON milepost.member (tenant_id, actor_id, since);
 
+-- Whom and what an actor follows.
+CREATE TABLE milepost.follow (
+    tenant_id   integer NOT NULL,
+    actor_id    bigint NOT NULL,                 -- who follows
+    kind        smallint NOT NULL,               -- 0 an actor, 1 a group, 2 an object
+    target_id   bigint NOT NULL,                 -- the number of the actor or group; 0 where it is an object
+    object_kind text COLLATE "C" NOT NULL,       -- '' where it is none
+    object_id   text COLLATE "C" NOT NULL,
+    since       timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, actor_id, kind, target_id, object_kind, object_id),
+    CONSTRAINT follow_names_one CHECK (
+        CASE WHEN kind = 2 THEN target_id = 0 AND object_kind <> '' AND object_id <> ''
+             ELSE target_id > 0 AND object_kind = '' AND object_id = '' END),
+    CONSTRAINT follow_kind CHECK (kind IN (0, 1, 2))
+);
+
 -- ── Activities ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 -- id is a UUIDv8 that sorts by occurred_at (see milepost.activity): primary key, partition key, order and cursor at once.
@@ -416,6 +432,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON milepost.dead_letter TO milepost_service
 GRANT SELECT, INSERT ON milepost.dead_letter_log TO milepost_service;
 GRANT SELECT ON milepost.alert TO milepost_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON milepost.relay, milepost.relayed TO milepost_service;
+GRANT SELECT, INSERT, DELETE ON milepost.follow TO milepost_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON milepost.loader, milepost.tenant_limit, milepost.tenant_bucket, milepost.tenant_use
     TO milepost_service;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA milepost TO milepost_service;
@@ -541,4 +558,7 @@ CREATE POLICY tenant ON milepost.alert TO milepost_service
     USING (tenant_id IN (0, (SELECT NULLIF(current_setting('milepost.tenant', true), '')::integer)));
 ALTER TABLE milepost.parked ENABLE ROW LEVEL SECURITY;
 CREATE POLICY tenant ON milepost.parked TO milepost_service
+    USING (tenant_id = (SELECT NULLIF(current_setting('milepost.tenant', true), '')::integer));
+ALTER TABLE milepost.follow ENABLE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON milepost.follow TO milepost_service
     USING (tenant_id = (SELECT NULLIF(current_setting('milepost.tenant', true), '')::integer));

@@ -16,6 +16,7 @@ from milepost.web import (
     alerts,
     dead_letters,
     feeds,
+    follows,
     front,
     groups,
     health,
@@ -38,6 +39,7 @@ __all__ = ["build_app"]
 RESOURCES = (
     activities,
     feeds,
+    follows,
     numbers,
     actors,
     groups,

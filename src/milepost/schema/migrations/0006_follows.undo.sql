@@ -1,0 +1,3 @@
+-- What is followed is forgotten with it.
+
+DROP TABLE milepost.follow;
