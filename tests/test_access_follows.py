@@ -52,6 +52,14 @@ async def test_what_is_not_followed(api: Api) -> None:
     assert (await follow(api, "team/team-1")).status_code == 422
 
 
+async def test_a_viewer_sees_its_own(api: Api) -> None:
+    """On an actor's behalf its own follows are listed, and nobody else's are there."""
+    for path in ("actor/ben", "group/team-1"):
+        await follow(api, path)
+    assert len((await api.get("/v1/actors/ana/follows", headers={"milepost-viewer": "ana"}))["items"]) == 2
+    assert (await api("GET", "/v1/actors/ana/follows", headers={"milepost-viewer": "ben"})).status_code == 404
+
+
 async def test_not_more_than_may_be(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """One too many is a conflict; what is followed already is none."""
     monkeypatch.setattr(_follows, "FOLLOWS_MAX", 2)

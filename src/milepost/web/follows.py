@@ -15,7 +15,7 @@ from milepost.web.feed_schemas import FollowPage, FollowShown
 from milepost.web.lane import change_access, named
 from milepost.web.openapi import documented
 from milepost.web.parameters import Cursor, IdInPath, Limit
-from milepost.web.request import ApiRequest, reads, unescape, writes
+from milepost.web.request import ApiRequest, unescape, views, writes
 
 __all__ = ["routes"]
 
@@ -78,9 +78,9 @@ async def unfollow_object(
 
 @get(
     "/v1/actors/{actor:str}/follows",
-    guards=[reads],
+    guards=[views],
     summary="Whom and what an actor follows",
-    description="Actors, then groups, then objects, each in the order of their ids.",
+    description="Actors, then groups, then objects, each in the order of their ids. A viewer sees its own.",
     opt=documented("Feeds", FollowPage),
 )
 async def follows_of_actor(
@@ -88,6 +88,8 @@ async def follows_of_actor(
 ) -> Response[bytes]:
     tenant_id, who, position = request.user.tenant_id, unescape(actor), request.position(cursor)
     first = (0, "") if position is None else (position[0], position[1:].decode())
+    if not request.viewer.sees_all and request.viewer.actor != who:
+        raise NotFound(f"There is no actor {who!r}.")
     async with request.services.db.transaction("point", tenant_id=tenant_id, snapshot=True) as conn:
         found = await list_follows(conn, tenant_id, who, kind=kind, at_or_after=first, limit=limit + 1)
         if not found and not await actor_ids(conn, tenant_id, [who]):
