@@ -30,6 +30,7 @@ filters = ["verb", "status"]
 
 [groups.team]
 attributes.goal_m = "integer"
+roles.member = ["read"]
 
 [verbs.run]
 measures.distance_m = { type = "decimal(1)" }
@@ -38,6 +39,7 @@ data.device = { type = "text", filter = true }
 [verbs.ride]
 measures.distance_m = { type = "decimal(1)" }
 [verbs.open_issue]
+data.due = "time"
 [verbs.close_issue]
 
 [terms.spring]
@@ -91,6 +93,16 @@ values = ["distance_m", "data.device"]
 open = "open_issue"
 close = "close_issue"
 
+[pending.issues]
+given = "open_issue"
+done = ["close_issue"]
+due = "open_issue.due"
+
+[pending.rides]
+given = "ride"
+done = ["run", "close_issue"]
+roles = ["member"]
+
 [goals.team_sum]
 value = "by_team.sum(distance_m)"
 target = "group.goal_m"
@@ -120,6 +132,7 @@ per = "month"
 MODELS = [
     MODEL,
     MODEL.replace('"first_at", "last_at"]', '"last_at"]')
+    .replace('done = ["close_issue"]', 'done = ["close_issue", "ride"]')
     .replace('[rollups.everything]\nof = ["run", "ride", "open_issue", "close_issue"]', '[rollups.everything]\nof = ["run"]')
     .replace(
         "[latest.last_run]", '[latest.last_ride]\nof = "ride"\nby = ["actor"]\nvalues = ["distance_m"]\n\n[latest.last_run]'
@@ -169,6 +182,8 @@ def activities(draw: st.DrawFn) -> dict[str, Any]:
     groups = draw(st.lists(st.sampled_from(GROUPS), max_size=3, unique=True))
     if groups:
         activity["groups"] = groups
+    if verb == "open_issue" and draw(st.booleans()):
+        activity["due"] = draw(times)
     if verb in ("run", "ride") and draw(st.booleans()):
         activity["distance_m"] = draw(distances)
     if verb == "run" and draw(st.booleans()):
@@ -182,7 +197,7 @@ def activities(draw: st.DrawFn) -> dict[str, Any]:
 @st.composite
 def corrections(draw: st.DrawFn) -> dict[str, Any]:
     changed: dict[str, Any] = {}
-    what = draw(st.sampled_from(["distance_m", "occurred_at", "actor", "groups", "status", "verb", "visibility"]))
+    what = draw(st.sampled_from(["distance_m", "occurred_at", "actor", "groups", "status", "verb", "visibility", "due"]))
     match what:
         case "distance_m":
             changed[what] = draw(st.one_of(distances, st.none()))
@@ -198,6 +213,8 @@ def corrections(draw: st.DrawFn) -> dict[str, Any]:
             changed[what] = draw(st.sampled_from(["run", "ride"]))
         case "visibility":
             changed[what] = draw(visibilities)
+        case "due":
+            changed[what] = draw(times)
     return changed
 
 
@@ -241,6 +258,26 @@ BUSY: list[tuple[Any, ...]] = [
             for number in range(60)
         ],
     ),
+    (
+        "send",
+        [
+            {
+                "actor": ACTORS[number % 3],
+                "verb": "close_issue" if number % 4 == 3 else "open_issue",
+                "key": f"issue{number}",
+                "occurred_at": TIMES[0] + timedelta(minutes=11 * number),
+                "groups": [["b"], ["b", "c"]][number % 2],
+                "object": ("issue", str(number % 9)),
+                "due": TIMES[0] + timedelta(hours=9 * number % 40),
+                "source": "",
+                "visibility": "group",
+            }
+            for number in range(16)
+        ],
+    ),
+    ("join", "c", "ana", TIMES[0]),
+    ("correct", 62, {"due": TIMES[4]}),
+    ("retract", 63),
     ("correct", 7, {"occurred_at": TIMES[1]}),
     ("correct", 8, {"status": "failed"}),
     ("correct", 9, {"visibility": "private"}),
@@ -319,6 +356,7 @@ class Player:
             groups=tuple(item.get("groups", ())),
             measures={name: item[name] for name in ("distance_m", "duration_s") if name in item},
             device=item.get("device"),
+            due=item.get("due"),
             source=source,
             visibility=item["visibility"],
             tie=int(id_, 16) & HASH_MASK,
@@ -356,6 +394,10 @@ class Player:
                     becomes["measures"] = rest if value is None else {**rest, name: value}
                 case "occurred_at":
                     patch[name], becomes[name] = value.isoformat(), value
+                case "due":
+                    if was.verb != "open_issue":
+                        return
+                    patch["data"], becomes[name] = {name: value.isoformat()}, value
                 case "groups":
                     patch[name], becomes[name] = value, tuple(value)
                 case "verb":
@@ -445,8 +487,11 @@ def as_json(item: dict[str, Any]) -> dict[str, Any]:
     measures = {name: float(item[name]) for name in ("distance_m", "duration_s") if name in item}
     if measures:
         body["measures"] = measures
-    if "device" in item:
-        body["data"] = {"device": item["device"]}
+    data = {"device": item["device"]} if "device" in item else {}
+    if "due" in item:
+        data["due"] = item["due"].isoformat()
+    if data:
+        body["data"] = data
     return body
 
 

@@ -20,6 +20,7 @@ import httpx
 from milepost.model import Model, Value
 from milepost.postgres import Database
 from milepost.rollups.goals import read_goal
+from milepost.rollups.pending import Wanted, read_pending
 from truth import Activity, Identity, Truth, buckets
 
 __all__ = ["Reader"]
@@ -49,6 +50,7 @@ class Reader:
         await self.compare_latest(groups, actors)
         await self.compare_pairs()
         await self.compare_goals(groups, actors, now)
+        await self.compare_pending(groups, actors, now)
 
     async def numbers(self) -> tuple[dict[str, int], dict[str, int]]:
         """Groups and actors in the order in which rows of rollups stand: of their numbers."""
@@ -104,8 +106,11 @@ class Reader:
             body["groups"] = [item.groups[0], *sorted(item.groups[1:])]
         if item.measures:
             body["measures"] = item.measures
-        if item.device is not None:
-            body["data"] = {"device": item.device}
+        data = {"device": item.device} if item.device is not None else {}
+        if item.due is not None:
+            data["due"] = item.due.isoformat()
+        if data:
+            body["data"] = data
         key = {"key": item.public[0][2]} if item.public[0][0] == "key" else {}
         return body | {name: value for name, value in (("source", item.source), ("status", item.status)) if value} | key
 
@@ -160,6 +165,32 @@ class Reader:
                 found = await self.pages(f"pairs/{name}", object="/".join(target))
                 expected = [(rfc3339(opened), closed and rfc3339(closed)) for one, opened, closed in rows if one == target]
                 assert [(row["opened_at"], row["closed_at"]) for row in found] == expected[::-1], (name, target)
+
+    # ── pending ──
+
+    async def compare_pending(self, groups: dict[str, int], actors: dict[str, int], now: datetime) -> None:
+        async with self.db.transaction("point", tenant_id=self.tenant_id, snapshot=True) as conn:
+            for name, pending in self.model.pending.items():
+                for actor in actors:
+                    wanted = self.truth.pending(actor, pending.given, set(pending.done), now, dated=pending.due is not None)
+                    never = datetime.max.replace(tzinfo=UTC)
+                    wanted.sort(key=lambda one: (one[0] or never, one[1].order, groups[one[2]]))
+                    expected = [
+                        (group, item.object, due and rfc3339(due), due is not None and due < now) for due, item, group in wanted
+                    ]
+                    found: list[Any] = []
+                    after: bytes | None = None
+                    while after is not None or not found:
+                        asked = Wanted(list=name)
+                        page = await read_pending(conn, self.tenant_id, self.model, actor, asked, now=now, limit=2, after=after)
+                        found += page.items
+                        if (after := page.next) is None:
+                            break
+                    shown = [
+                        (row["group"], (row["object"]["kind"], row["object"]["id"]), row["due"], row["overdue"])
+                        for row in found
+                    ]
+                    assert shown == expected, (name, actor)
 
     # ── goals ──
 

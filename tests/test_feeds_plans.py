@@ -28,6 +28,7 @@ from milepost.postgres import Connection, Database, EmbeddedServer, sql
 from milepost.rollups.goals import read_goal
 from milepost.rollups.latest import read_latest
 from milepost.rollups.pairs import read_pairs
+from milepost.rollups.pending import Wanted, read_pending
 from milepost.rollups.read import Question, read_rollup
 from milepost.schema.models import CurrentModel, apply_model, current_model
 from milepost.settings import Settings
@@ -49,7 +50,7 @@ MIDDLE_OF_LAST = id_from(datetime(2026, 2, 15, tzinfo=UTC))
 MIDDLE = id_from(datetime(2026, 1, 15, tzinfo=UTC))
 # Of an audience's range each, and in a feed of a group of two tables: what a page may sort.
 SORTED_MAX = 3 * 2 * (LIMIT + 1)
-LARGE = re.compile(r"activity|activity_\w+|rollup_\w+|latest_\w+|pairs_\w+|actor|groups")
+LARGE = re.compile(r"activity|activity_\w+|rollup_\w+|latest_\w+|pairs_\w+|given_\w+|done_\w+|actor|groups")
 
 POPULATE = (
     "INSERT INTO milepost.actor (tenant_id, actor_id, external_id) SELECT 1, i, 'user-' || i FROM generate_series(1, 20000) i",
@@ -77,6 +78,17 @@ POPULATE = (
     """INSERT INTO milepost.pairs_tickets (tenant_id, object_kind, object_id, opened_id, opened_at, opened_by, group_id, closed_at)
     SELECT 1, 'ticket', 't-' || i, gen_random_uuid(), now(), 1, 1 + i % 400, CASE WHEN i % 10 > 0 THEN now() + i * interval '1s' END
     FROM generate_series(1, 10000) i""",
+    """INSERT INTO milepost.member (tenant_id, group_id, actor_id, since, until, role, added_at)
+    SELECT 1, 1 + i % 400, 1 + i % 2000, '2020-01-01', 'infinity', 'member', now() FROM generate_series(1, 2000) i""",
+    """INSERT INTO milepost.given_assessments (tenant_id, group_id, object_kind, object_id, id, occurred_at, d_due)
+    SELECT 1, 1 + i % 400, 'assessment', 'a-' || i, gen_random_uuid(), now(), now() + i * interval '1 min'
+    FROM generate_series(1, 20000) i""",
+    """INSERT INTO milepost.given_tickets_open (tenant_id, group_id, object_kind, object_id, id, occurred_at)
+    SELECT 1, 1 + i % 400, 'ticket', 't-' || i, gen_random_uuid(), now() FROM generate_series(1, 20000) i""",
+    """INSERT INTO milepost.done_assessments (tenant_id, actor_id, object_kind, object_id, id, occurred_at)
+    SELECT 1, 1 + i % 2000, 'assessment', 'a-' || i, gen_random_uuid(), now() FROM generate_series(1, 20000) i""",
+    """INSERT INTO milepost.done_tickets_open (tenant_id, actor_id, object_kind, object_id, id, occurred_at)
+    SELECT 1, 1 + i % 2000, 'ticket', 't-' || i, gen_random_uuid(), now() FROM generate_series(1, 20000) i""",
     """INSERT INTO milepost.tombstone (tenant_id, id) SELECT 1, gen_random_uuid() FROM generate_series(1, 5000)""",
     "ANALYZE",
 )
@@ -117,6 +129,15 @@ async def pairs_of_group(conn: Connection, current: CurrentModel, _: Presenter) 
     return await read_pairs(conn, 1, current.model, "tickets", object=None, group="team-3", limit=LIMIT)
 
 
+async def pending(conn: Connection, current: CurrentModel, _: Presenter) -> object:
+    return await read_pending(conn, 1, current.model, "user-3", Wanted(), now=NOW, limit=LIMIT)
+
+
+async def pending_next_page(conn: Connection, current: CurrentModel, _: Presenter) -> object:
+    after = f'["2026-03-02T00:00:00Z","{MIDDLE}",4,"assessments"]'.encode()
+    return await read_pending(conn, 1, current.model, "user-3", Wanted(group="team-4"), now=NOW, limit=LIMIT, after=after)
+
+
 async def pairs_of_object(conn: Connection, current: CurrentModel, _: Presenter) -> object:
     return await read_pairs(conn, 1, current.model, "tickets", object="ticket/t-3", group=None, limit=LIMIT)
 
@@ -145,6 +166,8 @@ READS: dict[str, Read] = {
     "latest": latest,
     "pairs_of_group": pairs_of_group,
     "pairs_of_object": pairs_of_object,
+    "pending": pending,
+    "pending_next_page": pending_next_page,
 }
 
 

@@ -267,3 +267,29 @@ async def test_pairs(api: Api) -> None:
             ("t/1", 7200),
         ]
     assert await api.all_pages("/v1/pairs/tickets", group="none") == []
+
+
+async def test_viewers(api: Api) -> None:
+    """A viewer is told the numbers of a group that it may read, and its own; what it may not see is not there."""
+    await api.send(run_of(), run_of("user-2", group="team-2"))
+    for number in (1, 2):
+        await api("PUT", f"/v1/groups/team-{number}", json={"kind": "team", "attributes": {"goal_m": 1000}})
+        await api("PUT", f"/v1/groups/team-{number}/members/user-{number}", json={"role": "member"})
+
+    async def seen(path: str) -> int:
+        answer = await api("GET", f"/v1/{path}", headers={"milepost-viewer": "user-1"})
+        return answer.status_code
+
+    for path in (
+        "rollups/team_distance?group={group}",
+        "rollups/members?group={group}",
+        "rollups/athlete?actor={actor}",
+        "goals/team_goal?group={group}",
+        "goals/week_goal?actor={actor}",
+        "latest/grade_book?group={group}",
+        "pairs/tickets?group={group}",
+    ):
+        assert await seen(path.format(group="team-1", actor="user-1")) == 200, path
+        assert await seen(path.format(group="team-2", actor="user-2")) == 404, path
+    for path in ("rollups/whole", "rollups/team_distance", "latest/grade_book", "pairs/tickets?object=ticket/t-1"):
+        assert await seen(path) == 404, path

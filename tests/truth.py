@@ -28,6 +28,7 @@ class Activity:
     groups: tuple[str, ...] = ()
     measures: dict[str, Fraction] = field(default_factory=dict)
     device: str | None = None
+    due: datetime | None = None
     source: str = ""
     status: str = ""
     visibility: str = "group"
@@ -180,6 +181,19 @@ class Truth:
                     keys = {"group": group, "object": activity.object, "actor": activity.actor}
                     found[tuple(keys[key] for key in by)] = activity
         return found
+
+    def pending(
+        self, actor: str, given: str, done: set[str], now: datetime, *, dated: bool
+    ) -> list[tuple[datetime | None, Activity, str]]:
+        """What is due when, by what it was given, to which group: of those the actor is in now. In no order."""
+        theirs = {item.object for item in self.activities.values() if item.verb in done and item.actor == actor}
+        newest = self.latest({given}, ("group", "object"))
+        groups = self.belongs(actor, now)
+        return [
+            (item.due if dated else None, item, group)
+            for (group, target), item in newest.items()
+            if group in groups and target not in theirs
+        ]
 
     def pairs(self, opens: set[str], closes: set[str]) -> list[tuple[tuple[str, str], datetime, datetime | None]]:
         found: list[tuple[tuple[str, str], datetime, datetime | None]] = []

@@ -81,7 +81,7 @@ async def clear_dirty(conn: Connection, compiled: CompiledModel) -> None:
         if rollup.note_dirty is not None:
             await _run(conn, f"DELETE FROM dirty_{rollup.name}", {})
     for latest in compiled.latest:
-        await _run(conn, f"DELETE FROM dirty_latest_{latest.name}", {})
+        await _run(conn, f"DELETE FROM {latest.dirty}", {})
     for pair in compiled.pairs:
         await _run(conn, f"DELETE FROM dirty_pairs_{pair.name}", {})
 

@@ -240,6 +240,11 @@ def _check_pending(model: Model, notes: Notes, pending: Pending) -> None:
         if verb and verb == pending.given:
             message = f"{verb} is what gives, so it cannot also mean done"
             notes.add((*path, "done", position), "opens-and-closes", message)
+    roles = {role for kind in model.groups.values() for role in kind.roles}
+    for position, role in enumerate(pending.roles):
+        if role and role not in roles:
+            message = f"no kind of group declares a role {quoted(role)}"
+            notes.add((*path, "roles", position), "unknown-word", message, nearest_word(role, roles))
     if pending.due is None or given is None:
         return
     verb, _, name = pending.due.partition(".")

@@ -197,6 +197,7 @@ def _pending(table: Table, name: str) -> Pending:
         done=table.words("done", required=True),
         by=table.choice("by", ("object",), "object"),
         due=table.text("due") or None,
+        roles=table.words("roles"),
     )
 
 

@@ -44,6 +44,10 @@ def identifiers(model: Model) -> Iterator[tuple[Path, str]]:
     for pair in model.pairs:
         yield ("pairs", pair), f"pairs_{pair}"
         yield ("pairs", pair), f"dirty_pairs_{pair}"
+    for pending in model.pending:
+        for kind in ("given", "done"):
+            yield ("pending", pending), f"{kind}_{pending}"
+            yield ("pending", pending), f"dirty_{kind}_{pending}"
 
 
 def check_identifiers(model: Model, notes: Notes) -> None:
@@ -59,7 +63,7 @@ def check_identifiers(model: Model, notes: Notes) -> None:
         if owner != path and not same_field:
             message = f"this needs a table {identifier}, and so does {dotted(owner)}; rename one of them"
             notes.add(path, "identifier-taken", message)
-    for section in ("rollups", "latest", "pairs"):
+    for section in ("rollups", "latest", "pairs", "pending"):
         for name in getattr(model, section):
             if name.endswith(_ENDINGS):
                 message = f"{quoted(name)} ends like an index of PostgreSQL's own: not in {' or '.join(_ENDINGS)}"

@@ -168,11 +168,18 @@ class Board:
 
 @dataclass(frozen=True, kw_only=True)
 class Pending:
+    """roles: whose members of a group have what it is given; empty: all."""
+
     name: str
     given: str
     done: tuple[str, ...]
     by: str = "object"
     due: str | None = None  # "VERB.FIELD"
+    roles: tuple[str, ...] = ()
+
+    @property
+    def due_field(self) -> str | None:
+        return None if self.due is None else self.due.partition(".")[2]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,8 +246,9 @@ class Model:
         return fields
 
     def column_fields(self) -> tuple[str, ...]:
-        """The data fields that are columns `d_NAME` of the activity table: filters, rollup keys, and values."""
+        """The data fields that are columns `d_NAME` of the activity table: filters, rollup keys, values and due dates."""
         shown = {value[5:] for latest in self.latest.values() for value in latest.values if value.startswith("data.")}
+        shown |= {pending.due_field for pending in self.pending.values() if pending.due_field is not None}
         return tuple(sorted(shown.union(self.indexed_fields())))
 
     def indexed_fields(self) -> tuple[str, ...]:

@@ -1,9 +1,12 @@
 """The deployment's model in the database: which one is current, and applying another to a live database.
 
 A changed model is applied in one transaction: new columns, tables and indexes, the new version's row, and for every tenant a row
-in `filling` for each new rollup, latest and pairs table. From then on each lane's loader folds new activities below that row's id
+in `filling` for each new rollup, latest, pairs and pending table. From then on each lane's loader folds new activities below that row's id
 and fills the rest from history, chunk by chunk between its loads; since a lane has one writer, nothing is counted twice or left
 out, and the numbers are exact when the row is gone. Removed ones are dropped. An incompatible change is refused, with what to do.
+
+A newer milepost may make tables of what an older one only parsed. Until the model is applied again they are missing: loads go on without
+them (`current_model` leaves them out), their readers are told so, and applying the same model makes and fills them.
 """
 
 from __future__ import annotations
@@ -65,9 +68,8 @@ async def current_model(conn: Connection) -> CurrentModel:
         raise NotFound("No model has been applied to this database: run `milepost model apply FILE`.")
     version, toml = row
     model = parse_model(toml)
-    return CurrentModel(
-        version=version, toml=toml, model=model, compiled=compile_model(model, columns=await model_columns(conn))
-    )
+    compiled = compile_model(model, columns=await model_columns(conn))
+    return CurrentModel(version=version, toml=toml, model=model, compiled=compiled.without(await _missing(conn, compiled)))
 
 
 async def apply_model(owner: Connection, toml: str) -> Applied:
@@ -77,10 +79,11 @@ async def apply_model(owner: Connection, toml: str) -> Applied:
         await owner.execute(_queries.lock)
         row = await (await owner.execute(_queries.newest)).fetchone()
         if row is None:
-            version, old = 0, Model(name=model.name)
+            version, old, missing = 0, Model(name=model.name), frozenset()
         else:
             version, old = row[0], parse_model(row[1])
-            if model_fingerprint(old) == model_fingerprint(model):
+            missing = await _missing(owner, compile_model(old))
+            if model_fingerprint(old) == model_fingerprint(model) and not missing:
                 if row[1] != toml:  # only words changed
                     await owner.execute(_queries.reword, {"version": version, "toml": toml})
                 return Applied(version=version, changed=False, filling=(), dropped=())
@@ -95,7 +98,7 @@ async def apply_model(owner: Connection, toml: str) -> Applied:
         compiled = compile_model(model, columns=columns)
         await owner.execute(_queries.patience)
         removed = _named(change, "removed")
-        added = _named(change, "added")
+        added = _named(change, "added") | missing
         dropped = await _drop(owner, compile_model(old, columns=columns), removed)
         for statement in compiled.activity.ddl:
             await owner.execute(statement)
@@ -119,6 +122,13 @@ async def apply_model(owner: Connection, toml: str) -> Applied:
     return Applied(version=version + 1, changed=True, filling=tuple(filling) if version else (), dropped=tuple(dropped))
 
 
+async def _missing(conn: Connection, compiled: CompiledModel) -> frozenset[str]:
+    """The derived tables that the model should have, and the database has not."""
+    names = [part.table for part in compiled.derived()]
+    rows = await (await conn.execute(_queries.missing, {"tables": names})).fetchall()
+    return frozenset(row[0] for row in rows)
+
+
 def _tables(part: CompiledRollup | CompiledLatest | CompiledPair) -> list[str]:
     """A derived thing's table and those beside it, from its own DDL."""
     return [statement.split()[2] for statement in part.ddl if statement.startswith("CREATE TABLE ")]
@@ -137,7 +147,13 @@ def _refuse_other_types(columns: dict[str, ActivityColumn], wanted: dict[str, Ac
 
 def _named(change: ModelChange, what: Literal["added", "removed"]) -> frozenset[str]:
     """The derived tables that come or go; one whose definition changed does both."""
-    sections = (("rollup", change.rollups), ("latest", change.latest), ("pairs", change.pairs))
+    sections = (
+        ("rollup", change.rollups),
+        ("latest", change.latest),
+        ("pairs", change.pairs),
+        ("given", change.pending),
+        ("done", change.pending),
+    )
     return frozenset(f"milepost.{kind}_{name}" for kind, section in sections for name in getattr(section, what))
 
 

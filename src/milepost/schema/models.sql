@@ -10,6 +10,10 @@ WHERE a.attrelid = 'milepost.activity'::regclass AND a.attnum > 0 AND NOT a.atti
   AND (a.attname LIKE 'm\_%%' OR a.attname LIKE 'd\_%%')
 ORDER BY a.attname
 
+-- name: missing
+-- Which of these tables are not there.
+SELECT t FROM unnest(%(tables)s::text[]) AS t WHERE to_regclass(t) IS NULL
+
 -- name: lock
 -- One model is applied at a time.
 SELECT pg_advisory_xact_lock(hashtext('milepost.model'))

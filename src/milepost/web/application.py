@@ -22,6 +22,7 @@ from milepost.web import (
     health,
     members,
     numbers,
+    pending,
     receipts,
     viewer_tokens,
 )
@@ -41,6 +42,7 @@ RESOURCES = (
     feeds,
     follows,
     numbers,
+    pending,
     actors,
     groups,
     members,

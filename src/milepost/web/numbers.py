@@ -1,8 +1,11 @@
-"""Numbers that the model declares: rollups, goals, latest tables and pairs, each under the name it has there."""
+"""Numbers that the model declares: rollups, goals, latest tables and pairs, each under the name it has there.
+
+A viewer is told those of a group that it may read, and its own (`rollups/sight.py`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -12,12 +15,14 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
+from milepost.access.viewer import reader_of
 from milepost.model import Model
 from milepost.postgres import Connection
 from milepost.rollups.goals import read_goal
 from milepost.rollups.latest import read_latest
 from milepost.rollups.pairs import read_pairs
 from milepost.rollups.read import Question, read_rollup
+from milepost.rollups.sight import require_sight
 from milepost.web import schemas
 from milepost.web.answers import page, tagged
 from milepost.web.openapi import documented
@@ -32,7 +37,7 @@ from milepost.web.parameters import (
     OneObject,
     local_moment,
 )
-from milepost.web.request import ApiRequest, reads, unescape
+from milepost.web.request import ApiRequest, unescape, views
 
 __all__ = ["routes"]
 
@@ -52,7 +57,7 @@ LastBucket = Annotated[str | None, QueryParameter(name="to", description="Bucket
 
 @get(
     "/v1/rollups/{name:str}",
-    guards=[reads],
+    guards=[views],
     dependencies=NARROWED,
     summary="Rows of a rollup, the newest bucket first",
     description="Filtered by the rollup's keys; `data.NAME=value` where it is kept by a data field. Buckets are the "
@@ -77,27 +82,27 @@ async def rollup(
         until=local_moment("to", until),
     )
     after = request.position(cursor)
-    async with _reading(request) as (conn, tenant_id, model):
+    async with _reading(request, question.keys) as (conn, tenant_id, model):
         found = await read_rollup(conn, tenant_id, model, unescape(name), question, limit=limit, after=after)
     return page(request, found.items, found.next)
 
 
 @get(
     "/v1/goals/{name:str}",
-    guards=[reads],
+    guards=[views],
     summary="How far a goal is",
     description="Of the group, or of the actor, whichever its rollup is kept by.",
     opt=documented("Numbers", schemas.Goal),
 )
 async def goal(request: ApiRequest, name: IdInPath, group: OneGroup = None, actor: OneActor = None) -> Response[bytes]:
     asked, now = _keys(request, group=group, actor=actor), datetime.now(UTC)
-    async with _reading(request) as (conn, tenant_id, model):
+    async with _reading(request, asked) as (conn, tenant_id, model):
         return tagged(request, await read_goal(conn, tenant_id, model, unescape(name), asked, now=now))
 
 
 @get(
     "/v1/latest/{name:str}",
-    guards=[reads],
+    guards=[views],
     summary="The newest activity of each key",
     description="Such as each student's newest grade of each assessment.",
     opt=documented("Numbers", schemas.LatestPage),
@@ -112,14 +117,14 @@ async def latest(
     cursor: Cursor = None,
 ) -> Response[bytes]:
     after, asked = request.position(cursor), _keys(request, group=group, actor=actor, object=object)
-    async with _reading(request) as (conn, tenant_id, model):
+    async with _reading(request, asked) as (conn, tenant_id, model):
         found = await read_latest(conn, tenant_id, model, unescape(name), asked, limit=limit, after=after)
     return page(request, found.items, found.next)
 
 
 @get(
     "/v1/pairs/{name:str}",
-    guards=[reads],
+    guards=[views],
     summary="What was opened, and what closed it",
     description="Of an object, the newest opened first; or of a group, the open ones first, then the latest closed.",
     opt=documented("Numbers", schemas.PairPage),
@@ -133,16 +138,17 @@ async def pairs(
     cursor: Cursor = None,
 ) -> Response[bytes]:
     after = request.position(cursor)
-    async with _reading(request) as (conn, tenant_id, model):
+    async with _reading(request, _keys(request, group=group)) as (conn, tenant_id, model):
         found = await read_pairs(conn, tenant_id, model, unescape(name), object=object, group=group, limit=limit, after=after)
     return page(request, found.items, found.next)
 
 
 @asynccontextmanager
-async def _reading(request: ApiRequest) -> AsyncIterator[tuple[Connection, int, Model]]:
-    """A snapshot in which the tenant's numbers are read, as the model declares them now."""
+async def _reading(request: ApiRequest, asked: Mapping[str, str]) -> AsyncIterator[tuple[Connection, int, Model]]:
+    """A snapshot in which the tenant's numbers are read, as the model declares them now. asked: about whom, by key."""
     tenant_id, model = request.user.tenant_id, request.services.models.current.model
     async with request.services.db.transaction("point", tenant_id=tenant_id, snapshot=True) as conn:
+        await require_sight(conn, tenant_id, await reader_of(conn, tenant_id, request.viewer, model), asked)
         yield conn, tenant_id, model
 
 

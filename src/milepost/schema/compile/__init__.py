@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 
 from milepost.model import Model
 from milepost.schema.compile._activity import (
@@ -22,6 +22,7 @@ from milepost.schema.compile._fold import Check, CompiledRollup, compile_rollup
 from milepost.schema.compile._goals import recomputed_goal
 from milepost.schema.compile._latest import CompiledLatest, compile_latest, value_column
 from milepost.schema.compile._pairs import CompiledPair, compile_pair
+from milepost.schema.compile._pending import compile_pending, due_of
 
 __all__ = [
     "STAGE_COLUMNS",
@@ -34,6 +35,7 @@ __all__ = [
     "CompiledRollup",
     "column_types",
     "compile_model",
+    "due_of",
     "guard",
     "key_columns",
     "reading_of",
@@ -49,13 +51,24 @@ class CompiledModel:
     activity: CompiledActivity
     rollups: tuple[CompiledRollup, ...]
     reach: tuple[str, ...]  # what rollups by group need to know of the delta, before any of them folds
-    latest: tuple[CompiledLatest, ...]
+    latest: tuple[CompiledLatest, ...]  # those of pending lists too
     pairs: tuple[CompiledPair, ...]
 
     def temp_ddl(self) -> Iterator[str]:
         yield from self.activity.temp_ddl
         for part in self.derived():
             yield from part.temp_ddl
+
+    def without(self, tables: Collection[str]) -> CompiledModel:
+        """The same, as if what is kept in these tables were not declared."""
+        if not tables:
+            return self
+        return replace(
+            self,
+            rollups=tuple(part for part in self.rollups if part.table not in tables),
+            latest=tuple(part for part in self.latest if part.table not in tables),
+            pairs=tuple(part for part in self.pairs if part.table not in tables),
+        )
 
     def derived(self) -> Iterator[CompiledRollup | CompiledLatest | CompiledPair]:
         yield from self.rollups
@@ -77,7 +90,10 @@ def compile_model(model: Model, *, columns: dict[str, ActivityColumn] | None = N
             for belongs, statement in (("addressed", REACH), ("membership", MEMBERSHIP))
             if any("group" in rollup.by and rollup.belongs == belongs for rollup in model.rollups.values())
         ),
-        latest=tuple(compile_latest(latest, types) for latest in model.latest.values()),
+        latest=(
+            *(compile_latest(latest, types) for latest in model.latest.values()),
+            *(part for pending in model.pending.values() for part in compile_pending(pending, types)),
+        ),
         pairs=tuple(compile_pair(pair) for pair in model.pairs.values()),
     )
 

@@ -103,13 +103,14 @@ def column_types(model: Model) -> dict[str, ActivityColumn]:
 
 
 def _read_columns(model: Model) -> set[str]:
-    """The columns that folds, latest and pairs tables read of an activity."""
+    """The columns that folds, latest, pairs and pending tables read of an activity."""
     read = {"id", "occurred_at", "actor_id", "group_id", "more_groups", "audience", "verb"}
     words = [key for rollup in model.rollups.values() for key in rollup.by]
     words += [key for latest in model.latest.values() for key in latest.by]
     words += [value for latest in model.latest.values() for value in latest.values]
     words += [word for rollup in model.rollups.values() for value in rollup.values for word in value.arguments]
-    if model.pairs:
+    words += [f"data.{pending.due_field}" for pending in model.pending.values() if pending.due_field is not None]
+    if model.pairs or model.pending:
         words.append("object")
     for word in words:
         read |= {"object_kind", "object_id"} if word == "object" else {word, f"m_{word}", word.replace("data.", "d_")}

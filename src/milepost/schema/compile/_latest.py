@@ -26,6 +26,7 @@ _KEYS = {
 class CompiledLatest:
     name: str
     table: str
+    dirty: str  # the temp table of keys whose rows are to be looked for again
     keys: tuple[str, ...]
     values: tuple[str, ...]  # columns
     ddl: tuple[str, ...]
@@ -40,9 +41,13 @@ def value_column(value: str) -> str:
     return f"d_{value[5:]}" if value.startswith("data.") else f"m_{value}"
 
 
-def compile_latest(latest: Latest, types: dict[str, ActivityColumn]) -> CompiledLatest:
-    """types: of each m_ and d_ column."""
-    table = f"milepost.latest_{latest.name}"
+def compile_latest(
+    latest: Latest, types: dict[str, ActivityColumn], *, kind: str = "latest", indexes: tuple[str, ...] = ()
+) -> CompiledLatest:
+    """types: of each m_ and d_ column. kind: what the table's name begins with, and what a difference in it is called.
+    indexes: columns or expressions, after the tenant, of indexes beside the primary key.
+    """
+    table = f"milepost.{kind}_{latest.name}"
     typed = tuple(column for key in latest.by for column in _KEYS[key])
     keys = tuple(name for name, _ in typed)
     values = tuple(value_column(value) for value in latest.values)
@@ -66,7 +71,7 @@ def compile_latest(latest: Latest, types: dict[str, ActivityColumn]) -> Compiled
     columns = "".join(f"    {name} {type_} NOT NULL,\n" for name, type_ in typed)
     kept = "".join(f"    {name} {types[name].type},\n" for name in values)
     sets = ", ".join(f"{name} = excluded.{name}" for name in ("id", "occurred_at", *values))
-    dirty = f"dirty_latest_{latest.name}"
+    dirty = f"dirty_{kind}_{latest.name}"
     upsert = (
         f"INSERT INTO {table} AS t (tenant_id, {all_list})\nSELECT %(tenant_id)s, {all_list} FROM (\n{{source}}\n) s\n"
         f"ON CONFLICT (tenant_id, {key_list}) DO UPDATE SET {sets} WHERE excluded.id > t.id"
@@ -84,7 +89,7 @@ def compile_latest(latest: Latest, types: dict[str, ActivityColumn]) -> Compiled
     pairs = ", ".join(f"{literal(key)}, {key}" for key in keys)
     names = ", ".join(keys)
     verify = (
-        f"SELECT jsonb_build_object({pairs}) AS keys, 'latest' AS per, NULL::timestamp AS bucket, a.parts, b.parts\n"
+        f"SELECT jsonb_build_object({pairs}) AS keys, {literal(kind)} AS per, NULL::timestamp AS bucket, a.parts, b.parts\n"
         f"FROM (SELECT {names}, jsonb_build_object({packed}) AS parts FROM {table} WHERE tenant_id = %(tenant_id)s) a\n"
         f"FULL JOIN (SELECT {names}, jsonb_build_object({packed}) AS parts FROM (\n{newest(ACTIVITIES)}\n) s) b\n"
         f"USING ({names}) WHERE a.parts IS DISTINCT FROM b.parts"
@@ -92,11 +97,13 @@ def compile_latest(latest: Latest, types: dict[str, ActivityColumn]) -> Compiled
     return CompiledLatest(
         name=latest.name,
         table=table,
+        dirty=dirty,
         keys=keys,
         values=values,
         ddl=(
             f"CREATE TABLE {table} (\n    tenant_id integer NOT NULL,\n{columns}    id uuid NOT NULL,\n"
             f"    occurred_at timestamptz NOT NULL,\n{kept}    PRIMARY KEY (tenant_id, {key_list})\n) WITH (fillfactor = 80)",
+            *(f"CREATE INDEX ON {table} (tenant_id, {index})" for index in indexes),
         ),
         temp_ddl=(
             f"CREATE TEMP TABLE IF NOT EXISTS {dirty} ({', '.join(f'{n} {t} NOT NULL' for n, t in typed)}) ON COMMIT DELETE ROWS",
@@ -110,5 +117,5 @@ def compile_latest(latest: Latest, types: dict[str, ActivityColumn]) -> Compiled
             f"DELETE FROM {table} t USING {dirty} d WHERE t.tenant_id = %(tenant_id)s AND {same}",
             upsert.format(source=again),
         ),
-        verify=(Check(what="latest", chunked=False, sql=verify),),
+        verify=(Check(what=kind, chunked=False, sql=verify),),
     )
