@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,8 @@ PATH = re.compile(r"`([a-z_.]+(?:/[a-zA-Z0-9_.-]+)+/?)`")
 FOLDERS = (ROOT, ROOT / "src" / "milepost")
 WITH_PATHS = ("docs/life-of-an-activity.md", "docs/where-to-change.md", "CONTRIBUTING.md", "README.md")
 BLOCK_S = 120
+SYSTEMS = ("classroom",)  # beside whose demo blocks run
+ACTIVITIES = {"classroom": "4000"}  # of a system's demo: so many that every number has something in it
 RUNNING_LOG = """\
 athlete_id,activity_id,type,started_at_utc,started_at_local,distance_m,moving_time_s,elevation_gain_m
 7,1001,Run,2024-03-01T07:12:00Z,2024-03-01 08:12:00,5200.5,1710,31
@@ -94,8 +97,26 @@ def run(block: Block, folder: Path, **settings: str) -> str:
 @pytest.fixture(scope="module")
 def demo(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """A running fitness demo: the settings with which a client or a command finds it."""
-    place = {"database_url": server.ensure_database("docs_demo"), "data_dir": str(tmp_path_factory.mktemp("demo"))}
-    with program("demo", "--port", "0", "--activities", "500", "--no-trickle", **place) as process:
+    with running("fitness", server, tmp_path_factory.mktemp("demo")) as place:
+        yield place
+
+
+@pytest.fixture(scope="module", params=SYSTEMS)
+def system(
+    request: pytest.FixtureRequest, server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """The same of each system that a page walks through, and its name."""
+    with running(request.param, server, tmp_path_factory.mktemp(request.param)) as place:
+        yield request.param, place
+
+
+@contextmanager
+def running(system: str, server: EmbeddedServer, folder: Path) -> Iterator[dict[str, str]]:
+    database = f"docs_{system}"
+    place = {"database_url": server.ensure_database(database), "data_dir": str(folder)}
+    with program(
+        "demo", "--system", system, "--port", "0", "--activities", ACTIVITIES.get(system, "500"), "--no-trickle", **place
+    ) as process:
         assert process.stdout is not None
         said = ""
         for line in process.stdout:
@@ -106,7 +127,7 @@ def demo(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> It
         yield place | {"url": found["address"], "key": found["key"]}
         process.terminate()
         process.communicate(timeout=60)
-    server.drop_database("docs_demo")
+    server.drop_database(database)
 
 
 def needs_curl(block: Block) -> None:
@@ -121,9 +142,9 @@ def test_every_block_says_what_it_is() -> None:
 
 
 def test_every_block_says_how_it_runs() -> None:
-    """Shell and Python blocks are marked `demo`, `alone`, `dry`, or `site`: those are test_integrations_docs.py's."""
+    """Shell and Python blocks are marked `demo`, a system, `alone`, `dry`, or `site`: those are test_integrations_docs.py's."""
     assert CODE
-    assert [str(block) for block in CODE if block.runs not in ("demo", "alone", "dry", "site")] == []
+    assert [str(block) for block in CODE if block.runs not in ("demo", *SYSTEMS, "alone", "dry", "site")] == []
 
 
 @pytest.mark.parametrize("block", [block for block in CODE if block.runs == "demo"], ids=str)
@@ -131,6 +152,15 @@ def test_beside_a_demo(block: Block, demo: dict[str, str], tmp_path: Path) -> No
     """With MILEPOST_URL and MILEPOST_KEY set, it ends without an error."""
     needs_curl(block)
     run(block, tmp_path, **demo)
+
+
+def test_beside_a_system(system: tuple[str, dict[str, str]], tmp_path: Path) -> None:
+    """The blocks marked with its name end without an error, page by page in their order."""
+    name, place = system
+    for number, block in enumerate(block for block in CODE if block.runs == name):
+        needs_curl(block)
+        (tmp_path / str(number)).mkdir()
+        run(block, tmp_path / str(number), **place)
 
 
 @pytest.mark.parametrize("block", [block for block in CODE if block.runs == "alone"], ids=str)

@@ -78,8 +78,9 @@ async def apply_model(owner: Connection, toml: str) -> Applied:
     async with owner.transaction():
         await owner.execute(_queries.lock)
         row = await (await owner.execute(_queries.newest)).fetchone()
+        missing: frozenset[str] = frozenset()
         if row is None:
-            version, old, missing = 0, Model(name=model.name), frozenset()
+            version, old = 0, Model(name=model.name)
         else:
             version, old = row[0], parse_model(row[1])
             missing = await _missing(owner, compile_model(old))

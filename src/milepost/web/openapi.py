@@ -94,7 +94,9 @@ CONFIG = OpenAPIConfig(
 def describe(app: Litestar) -> dict[str, Any]:
     """The whole document."""
     document: dict[str, Any] = app.openapi_schema.to_schema()
-    structs = [getattr(module, name) for module in (schemas, access_schemas, feed_schemas, report_schemas) for name in module.__all__]
+    structs = [
+        getattr(module, name) for module in (schemas, access_schemas, feed_schemas, report_schemas) for name in module.__all__
+    ]
     _, components = msgspec.json.schema_components(structs, ref_template=TEMPLATE)
     document["components"]["schemas"] = components
     for route in app.routes:
