@@ -16,8 +16,10 @@ from pathlib import Path
 from threading import Event, Thread
 from time import perf_counter
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from client_site import free_port, until
+from clocks import clock_of
 from fix_postgres import chosen_bin, in_own_loop
 from milepost.access.keys import create_key
 from milepost.access.tenants import create_tenant
@@ -28,6 +30,7 @@ from milepost.schema import migrate
 from milepost.schema.models import apply_model
 from milepost.settings import Settings
 from processes import environment
+from proxy import TcpProxy
 
 __all__ = ["OutageSite", "Sender", "Server", "run_of"]
 
@@ -83,6 +86,14 @@ class OutageSite:
             server.kill()
         self.postgres.revive()
         self.postgres.stop()
+
+    def url_by(self, proxy: TcpProxy) -> str:
+        """The database through a proxy that leads to `socket_path`."""
+        return f"postgresql://postgres@127.0.0.1:{proxy.port}/outage"
+
+    @property
+    def socket_path(self) -> Path:
+        return Path(parse_qs(urlsplit(self.url).query)["host"][0]) / ".s.PGSQL.5432"
 
     # ── PostgreSQL goes, and comes back ────────────────────────────────────────────────────────────────────────────
 
@@ -185,7 +196,8 @@ class Server:
         self.port = free_port()
         self.process: subprocess.Popen[str] | None = None
 
-    def start(self, fault: str = "") -> None:
+    def start(self, fault: str = "", *, clock: Path | None = None) -> None:
+        """clock: the server's runs by so many seconds aside as this file says (`clocks`)."""
         place = {"database_url": self._site.url, "data_dir": str(self._site.data), "queue_rotate_s": "3600"} | self._settings
         if fault:
             place["test_fault"] = fault
@@ -194,7 +206,8 @@ class Server:
         # Its messages go to a file: nobody reads a pipe while it runs.
         self.process = subprocess.Popen(
             [sys.executable, "-m", "milepost", *map(str, words)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log, text=True, env=environment(**place),
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log, text=True,
+            env=environment(**place) | ({} if clock is None else clock_of(clock)),
         )  # fmt: skip
         assert self.process.stdout is not None
         said = self.process.stdout.readline()

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import socket
 from contextlib import suppress
+from pathlib import Path
 from threading import Condition, Thread
 
 __all__ = ["TcpProxy"]
 
 
 class TcpProxy:
-    """`url` leads to `port` on this machine. A context manager; each direction of each connection has a thread.
+    """`url` leads to `target`, a port of this machine or the path of a socket. A context manager; each direction of each connection has a thread.
 
     cut_after: the next connections are cut when so many bytes went to the server. refusing: new ones are closed at once. silent:
     nothing is passed on, in neither direction, and nobody is told. answers_lost: what the server says is thrown away, and
     then the connection is cut.
     """
 
-    def __init__(self, port: int) -> None:
-        self._target = port
+    def __init__(self, target: int | Path) -> None:
+        self._target = target
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.port = int(self._listener.getsockname()[1])
+        self.url = f"http://127.0.0.1:{self.port}"
         self.cut_after: int | None = None
         self.refusing = self.silent = self.answers_lost = False
         self.cuts = 0
@@ -69,7 +71,7 @@ class TcpProxy:
                 near.close()
                 continue
             try:
-                far = socket.create_connection(("127.0.0.1", self._target))
+                far = _connected(self._target)
             except OSError:
                 near.close()
                 continue
@@ -105,6 +107,19 @@ class TcpProxy:
         with self._changed:
             self.cuts += 1
             self._changed.notify_all()
+
+
+def _connected(target: int | Path) -> socket.socket:
+    """Raises `OSError`."""
+    if isinstance(target, int):
+        return socket.create_connection(("127.0.0.1", target))
+    far = socket.socket(socket.AF_UNIX)
+    try:
+        far.connect(str(target))
+    except OSError:
+        far.close()
+        raise
+    return far
 
 
 def _cut(one: socket.socket) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -79,9 +80,11 @@ async def test_claims_of_what_was_spilled(db: Database, settings: Settings, owne
     mine = Idempotency(key="k", body_hash=b"1" * 16, answer={"accepted": 1})
     first = await claims.put(relayed(1).batch, mine)
     for _ in range(2):
-        await claims.put_again("spill a claimed", relayed(2), mine)
-    await claims.put_again("spill a claimed", relayed(3), Idempotency(key="k", body_hash=b"2" * 16, answer={}))
-    await claims.put_again("spill a claimed", relayed(4), Idempotency(key="other", body_hash=b"2" * 16, answer={"accepted": 1}))
+        await claims.put_again("spill a claimed", replace(relayed(2), claim=mine))
+    another = Idempotency(key="k", body_hash=b"2" * 16, answer={})
+    await claims.put_again("spill a claimed", replace(relayed(3), claim=another))
+    other = Idempotency(key="other", body_hash=b"2" * 16, answer={"accepted": 1})
+    await claims.put_again("spill a claimed", replace(relayed(4), claim=other))
     again = await claims.put(relayed(4).batch, Idempotency(key="other", body_hash=b"2" * 16, answer={}))
     assert await column(owner, QUEUED) == [b"1", b"3", b"4"]
     receipts = await relay.batch_ids(owner, [relay.ELSEWHERE | number for number in (2, 3, 4)])

@@ -369,7 +369,7 @@ async def far_ahead(db: Database, redis: RedisServer, payload: bytes) -> None:
     """A batch that was added while Redis' clock was a day ahead."""
     milliseconds = int(datetime.now(UTC).timestamp() * 1000) + 24 * HOUR_MS
     async with client_of(redis) as client:
-        words = fields_of(a_batch(payload), receipt_id(), datetime.now(UTC))
+        words = fields_of(a_batch(payload), receipt_id(), datetime.now(UTC), None)
         await client.execute_command("XADD", (await keys_of(db)).batches, f"{milliseconds}-0", *words)
 
 

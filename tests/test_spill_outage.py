@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
 from client_site import Check, until
+from clocks import move_clock
 from outage_site import OutageSite, Sender, Server, run_of
+from proxy import TcpProxy
 
 pytestmark = pytest.mark.timeout(600)
 pytest_plugins = ["fix_client"]
 
 
 OUTAGE_BATCHES = 60  # acknowledged by each sender while PostgreSQL is away
+OUTAGE_S = float(os.environ.get("MILEPOST_TEST_OUTAGE_S", "3"))  # where it is by the clock
 STALL_S = 6.0  # what a request may take: the look-up of its key, the queue's patience, and a busy machine
 
 
@@ -49,14 +53,14 @@ def acknowledged_more(senders: list[Sender], batches: int) -> None:
     )
 
 
-def settled(site: OutageSite, senders: list[Sender], checked: Check, fault: str) -> None:
-    """All that was acknowledged is loaded, once and in its order."""
+def settled(site: OutageSite, senders: list[Sender], checked: Check, fault: str, *, apart: Collection[int] = ()) -> None:
+    """All that was acknowledged is loaded, once and in its order. apart: numbers that others have sent."""
     expected = set().union(*(sender.finish() for sender in senders))
     loaded = site.wait_for(expected)
     checked(fault, expected, loaded, max(sender.longest_s for sender in senders))
     assert loaded.keys() == expected or all(count == 1 for count in loaded.values())
     for sender in senders:
-        numbers = site.queued(sender.tenant[0])
+        numbers = [number for number in site.queued(sender.tenant[0]) if number not in apart]
         assert numbers == sorted(numbers), "the queue has the batches of a tenant in another order"
     site.verified()
 
@@ -85,6 +89,72 @@ def test_postgresql_goes_away_under_load(site: OutageSite, checked: Check, fault
     assert all(sender.statuses.keys() == {202} for sender in senders)
     assert max(sender.longest_s for sender in senders) < STALL_S
     assert site.spilled() == 0
+
+
+def test_postgresql_is_away_by_the_clock(site: OutageSite, checked: Check) -> None:
+    """For as long as `MILEPOST_TEST_OUTAGE_S` says, of which every second brings receipts."""
+    server = site.server()
+    server.start()
+    senders = started(site, server, pause_s=0.02)
+    acknowledged_more(senders, 10)
+    site.stop_postgres()
+    began = monotonic()
+    while monotonic() < began + OUTAGE_S:
+        acknowledged_more(senders, 5)
+    assert server.state() == "spilling"
+    site.start_postgres()
+    until(lambda: server.state() == "direct", "the way into the queue is direct again", 120)
+    acknowledged_more(senders, 10)
+    settled(site, senders, checked, f"PostgreSQL away for {OUTAGE_S:g} s")
+    assert all(sender.statuses.keys() == {202} for sender in senders)
+    assert max(sender.longest_s for sender in senders) < STALL_S
+
+
+def test_the_network_to_postgresql_swallows_all(site: OutageSite, checked: Check) -> None:
+    """Connections stay open, and nothing comes through in either direction: as PostgreSQL that hangs, for whoever waits."""
+    with TcpProxy(site.socket_path) as proxy:
+        server = site.server(database_url=site.url_by(proxy))
+        server.start()
+        senders = started(site, server)
+        acknowledged_more(senders, 20)
+        proxy.silent = True
+        acknowledged_more(senders, OUTAGE_BATCHES)
+        assert server.state() == "spilling"
+        proxy.silent = False
+        proxy.sever()  # what was swallowed is missing on these
+        until(lambda: server.state() == "direct", "the way into the queue is direct again", 120)
+        acknowledged_more(senders, 20)
+        settled(site, senders, checked, "network to PostgreSQL swallows packets")
+        assert all(sender.statuses.keys() == {202} for sender in senders)
+        assert max(sender.longest_s for sender in senders) < STALL_S
+        server.stop()
+
+
+def test_the_servers_clock_jumps(site: OutageSite, checked: Check, tmp_path: Path) -> None:
+    """Back an hour under load, while batches go direct, while they are spilled, and before they are drained: nobody notices."""
+    clock = tmp_path / "clock"
+    move_clock(clock, 0)
+    server = site.server()
+    server.start(clock=clock)
+    senders = started(site, server)
+    acknowledged_more(senders, 10)
+    for hours in (1, 2, 3):
+        move_clock(clock, -3600 * hours)
+        acknowledged_more(senders, 10)
+        if hours == 1:
+            site.kill_postgres()
+            acknowledged_more(senders, 10)
+    site.start_postgres()
+    until(lambda: server.state() == "direct", "the way into the queue is direct again", 120)
+    acknowledged_more(senders, 10)
+    told = {key: server.get("/v1/receipts/x", key)[0] for _, key in site.tenants}
+    assert set(told.values()) == {404}
+    settled(site, senders, checked, "server's clock back an hour, three times")
+    assert all(sender.statuses.keys() == {202} for sender in senders)
+    hours_ago = [
+        row[0] for row in site.asked("SELECT extract(epoch FROM now() - min(received_at)) / 3600 FROM milepost.activity")
+    ]
+    assert hours_ago[0] > 1.9, "the clock was moved"
 
 
 def test_the_spill_is_full(site: OutageSite, checked: Check) -> None:

@@ -1,8 +1,9 @@
 """Requests with an Idempotency-Key: the key is claimed in the transaction that enqueues, so that both are there or neither is.
 
-Always in PostgreSQL, whatever the primary is. A batch that was spilled brings its claim along, and the key is claimed when it is
-moved: if somebody has claimed it by then, with the same body, the batch is in the queue already and its receipt stands for that
-one. With another body it is a batch of its own: it was acknowledged, and nobody could know then.
+Always in PostgreSQL, whatever the primary is. A batch that was spilled, or that Redis took while PostgreSQL was away, brings its
+claim along, and the key is claimed when it is moved: if somebody has claimed it by then, with the same body, the batch is in the
+queue already and its receipt stands for that one. With another body it is a batch of its own: it was acknowledged, and nobody could
+know then.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime
 from hashlib import blake2b
+from time import monotonic
 
 from milepost.errors import DatabaseError, DatabaseUnavailable, FieldError, InvalidInput, SchemaMismatch, Timeout
 from milepost.intake import relay
 from milepost.intake._batches import Idempotency, NewBatch, Receipt
 from milepost.intake._tables import for_table
 from milepost.intake.relay import Relayed
-from milepost.postgres import Connection, Database, Jsonb, load_queries
+from milepost.postgres import Connection, Database, Jsonb, answered, load_queries
 from milepost.settings import Settings
 
 __all__ = ["Claims"]
@@ -25,10 +27,15 @@ q = load_queries(__package__, "queue.sql")
 
 CLAIMS_MAX = 3
 ANSWER_S = 5.0  # how much longer than its statement's timeout we wait for the server to say so
+AWAY_S = 1.0  # after PostgreSQL did not answer: who can do without it does not wait for it meanwhile
 
 
 class _OtherBody(Exception):
     """The key came with another body before."""
+
+
+class _Overtaken(Exception):
+    """Somebody else has moved the batch meanwhile."""
 
 
 class Claims:
@@ -38,6 +45,20 @@ class Claims:
         self._db = db
         self._hours = settings.idempotency_hours
         self._answer_s = settings.write_timeout_s + ANSWER_S if settings.write_timeout_s else None
+        self._away_until = float("-inf")
+
+    @property
+    def away(self) -> bool:
+        """Whether PostgreSQL did not answer just now."""
+        return monotonic() < self._away_until
+
+    async def put_within(self, batch: NewBatch, idempotency: Idempotency, patience_s: float) -> Receipt:
+        """As `put`, and `DatabaseUnavailable` after `patience_s` without an answer. What it says is remembered in `away`."""
+        try:
+            return await answered(self.put(batch, idempotency), patience_s)
+        except DatabaseUnavailable:
+            self._away_until = monotonic() + AWAY_S
+            raise
 
     async def put(self, batch: NewBatch, idempotency: Idempotency) -> Receipt:
         """Durable when it returns. Raises `DatabaseUnavailable` (not acknowledged), or `InvalidInput` for another body."""
@@ -54,24 +75,42 @@ class Claims:
             raise DatabaseUnavailable("The queue could not be written: nothing was acknowledged.") from error
         raise DatabaseUnavailable("The answer to the first request with this Idempotency-Key is expiring just now.")
 
-    async def put_again(self, source: str, one: Relayed, idempotency: Idempotency) -> None:
+    async def put_again(self, source: str, one: Relayed) -> None:
         """A batch that was spilled, once however often it is called (see `Primary.put_again`). Raises `DatabaseError`, `TimeoutError`."""
         async with asyncio.timeout(self._answer_s), self._db.transaction("write", tenant_id=one.batch.tenant_id) as connection:
             after = await relay.position_of(connection, source)
             if one.position <= after:
                 return
             try:
-                receipt = await self._claim(connection, one.batch, idempotency, one.received_at)
-            except _OtherBody:
-                moved = await relay.move(connection, source, after, [one])
-            else:
-                if receipt is None:
-                    raise DatabaseUnavailable(
-                        "The answer to an earlier request with this Idempotency-Key is expiring just now."
-                    )
-                moved = await relay.moved_as(connection, source, after, one, receipt.batch_id)
-            if not moved:
-                raise DatabaseUnavailable(f"Another process is moving {source}.", source=source)
+                await self._move(connection, source, after, one)
+            except _Overtaken as error:
+                raise DatabaseUnavailable(f"Another process is moving {source}.", source=source) from error
+
+    async def move(self, source: str, after: str, one: Relayed) -> bool:
+        """As `relay.move`, of one batch that brings its claim, and in a transaction of its own. Raises `DatabaseError`, `TimeoutError`."""
+        try:
+            async with (
+                asyncio.timeout(self._answer_s),
+                self._db.transaction("write", tenant_id=one.batch.tenant_id) as connection,
+            ):
+                await self._move(connection, source, after, one)
+        except _Overtaken:
+            return False
+        return True
+
+    async def _move(self, connection: Connection, source: str, after: str, one: Relayed) -> None:
+        """Raises `_Overtaken`, which takes back the claim as well."""
+        assert one.claim is not None
+        try:
+            receipt = await self._claim(connection, one.batch, one.claim, one.received_at)
+        except _OtherBody:
+            moved = await relay.move(connection, source, after, [one])
+        else:
+            if receipt is None:
+                raise DatabaseUnavailable("The answer to an earlier request with this Idempotency-Key is expiring just now.")
+            moved = await relay.moved_as(connection, source, after, one, receipt.batch_id)
+        if not moved:
+            raise _Overtaken
 
     async def forget(self, source: str) -> None:
         """See `Primary.forget`."""

@@ -25,14 +25,13 @@ import structlog
 
 from milepost import faults
 from milepost.durable_file import DiskFailed
-from milepost.errors import InvalidInput, MilepostError, QueueUnavailable
+from milepost.errors import DatabaseUnavailable, InvalidInput, MilepostError, QueueUnavailable
 from milepost.intake._batches import Idempotency, NewBatch, Receipt
 from milepost.intake._claims import Claims
 from milepost.intake._spill_file import Spilled
 from milepost.intake.primary import Primary
 from milepost.intake.relay import Relayed
 from milepost.intake.spill import Spill, SpillGroup
-from milepost.postgres import answered
 from milepost.telemetry import count, gauge
 
 __all__ = ["DRAINED_BATCHES_MAX", "DRAINED_BYTES_MAX", "Detour"]
@@ -127,13 +126,17 @@ class Detour:
 
     async def _directly(self, batch: NewBatch, claim: Idempotency | None) -> Receipt:
         """Raises what the primary raises, and `QueueUnavailable` for silence."""
-        if claim is None:
+        if claim is not None and not (self._primary.takes_claims and self._claims.away):
             try:
-                async with asyncio.timeout(self._patience_s):
-                    return Receipt(batch_id=await self._primary.put(batch))
-            except TimeoutError as error:
-                raise QueueUnavailable(f"The queue did not answer within {self._patience_s:g} s.") from error
-        return await answered(self._claims.put(batch, claim), self._patience_s)
+                return await self._claims.put_within(batch, claim, self._patience_s)
+            except DatabaseUnavailable:
+                if not self._primary.takes_claims:
+                    raise
+        try:
+            async with asyncio.timeout(self._patience_s):
+                return Receipt(batch_id=await self._primary.put(batch, claim))
+        except TimeoutError as error:
+            raise QueueUnavailable(f"The queue did not answer within {self._patience_s:g} s.") from error
 
     def _divert(self, error: MilepostError) -> None:
         count("queue_failures")
@@ -200,14 +203,14 @@ class Detour:
             await self._forget_finished()
 
     async def _move(self, group: SpillGroup) -> None:
-        """In order: runs without a claim by the primary, those with one each in PostgreSQL."""
-        for claimed, run in groupby(group.batches, key=lambda one: one.claim is not None):
+        """In order: by the primary what it takes, and what it does not, runs of those that bring a claim, each in PostgreSQL."""
+        takes_claims = self._primary.takes_claims
+        for claimed, run in groupby(group.batches, key=lambda one: one.claim is not None and not takes_claims):
             if not claimed:
                 await self._primary.put_again(group.source, [_relayed(one) for one in run])
                 continue
             for one in run:
-                assert one.claim is not None
-                await self._claims.put_again(f"{group.source} claimed", _relayed(one), one.claim)
+                await self._claims.put_again(f"{group.source} claimed", _relayed(one))
 
     def _open_gate(self, gate: asyncio.Event | None) -> None:
         """Who waits goes where the state says now. By a clock, too: the primary may hang over its last group."""
@@ -234,4 +237,6 @@ class Detour:
 
 
 def _relayed(one: Spilled) -> Relayed:
-    return Relayed(position=f"{one.seq:020}", receipt_id=one.receipt_id, received_at=one.received_at, batch=one.batch)
+    return Relayed(
+        position=f"{one.seq:020}", receipt_id=one.receipt_id, received_at=one.received_at, batch=one.batch, claim=one.claim
+    )

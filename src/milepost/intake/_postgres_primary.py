@@ -12,7 +12,7 @@ from typing import Any
 
 from milepost.errors import DatabaseUnavailable
 from milepost.intake import relay
-from milepost.intake._batches import NewBatch
+from milepost.intake._batches import Idempotency, NewBatch
 from milepost.intake._group_commit import GroupCommit
 from milepost.intake.relay import Relayed
 from milepost.postgres import Connection, Database, load_queries, translated
@@ -29,6 +29,7 @@ class PostgresPrimary:
     """See `milepost.intake.primary.Primary`."""
 
     name = "postgres"
+    takes_claims = False  # it claims them itself
 
     def __init__(self, db: Database, settings: Settings) -> None:
         self._db = db
@@ -45,7 +46,8 @@ class PostgresPrimary:
         async with self._alone:
             await self._close()
 
-    async def put(self, batch: NewBatch) -> int:
+    async def put(self, batch: NewBatch, claim: Idempotency | None = None) -> int:
+        assert claim is None
         return await self._commits.put(batch)
 
     async def put_again(self, source: str, batches: Sequence[Relayed]) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from milepost.intake._batches import NewBatch
+from milepost.intake._batches import Idempotency, NewBatch
 from milepost.intake._postgres_primary import PostgresPrimary
 from milepost.intake.relay import Relayed
 from milepost.postgres import Database
@@ -38,9 +38,15 @@ class Primary(Protocol):
         """Takes nothing more; complete when all that was put is answered. Safe twice, and unstarted."""
         ...
 
-    async def put(self, batch: NewBatch) -> int:
+    @property
+    def takes_claims(self) -> bool:
+        """Whether batches bring their claims along (`put`, `put_again`), to be claimed when they are moved into PostgreSQL."""
+        ...
+
+    async def put(self, batch: NewBatch, claim: Idempotency | None = None) -> int:
         """Durable when it returns. → the number that its receipt carries: the batch's, or a `relay.receipt_id()`.
 
+        claim: only where it `takes_claims`.
         Whoever calls may lose patience and cancel it: it ends at once then.
         """
         ...

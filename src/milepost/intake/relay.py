@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from milepost.errors import SchemaMismatch
-from milepost.intake._batches import NewBatch
+from milepost.intake._batches import Idempotency, NewBatch
 from milepost.intake._tables import for_table
 from milepost.postgres import Connection, load_queries, translated
 
@@ -42,12 +42,15 @@ FORGOTTEN_MAX = 10_000  # in one step
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Relayed:
-    """A batch as it lies elsewhere. position: the source's own, of this batch."""
+    """A batch as it lies elsewhere. position: the source's own, of this batch. claim: the Idempotency-Key that it came with, and
+    that is claimed as it is moved (`milepost.intake._claims`, not `move`).
+    """
 
     position: str
     receipt_id: int
     received_at: datetime
     batch: NewBatch
+    claim: Idempotency | None = None
 
 
 def receipt_id() -> int:

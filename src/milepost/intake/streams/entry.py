@@ -12,7 +12,9 @@ from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import TypeAlias
 
-from milepost.intake._batches import NewBatch
+import msgspec
+
+from milepost.intake._batches import Idempotency, NewBatch
 from milepost.intake.relay import Relayed
 from milepost.postgres import Connection, load_queries, translated
 
@@ -65,15 +67,16 @@ async def deployment(connection: Connection) -> tuple[str, tuple[int, ...]]:
     return blake2b(bytes(secret), digest_size=8, person=b"redis keys").hexdigest(), tuple(lanes)
 
 
-def fields_of(batch: NewBatch, receipt_id: int, received_at: datetime) -> list[Field]:
+def fields_of(batch: NewBatch, receipt_id: int, received_at: datetime, claim: Idempotency | None) -> list[Field]:
     """Names and values in turn, as XADD takes them. The payload is last, so that the others can be read without it."""
     return [
         *("tenant", batch.tenant_id, "kind", int(batch.kind), "model", batch.model, "rows", batch.rows),
-        *("received_at", (received_at - EPOCH) // MICROSECOND, "receipt_id", receipt_id, "payload", batch.payload),
+        *("received_at", (received_at - EPOCH) // MICROSECOND, "receipt_id", receipt_id),
+        *("claim", b"" if claim is None else msgspec.json.encode(claim), "payload", batch.payload),
     ]
 
 
-FIELDS = 14  # names and values of one entry
+FIELDS = 16  # names and values of one entry
 
 
 def relayed_of(lane: int, entry_id: bytes, fields: Sequence[bytes]) -> Relayed | None:
@@ -90,9 +93,11 @@ def relayed_of(lane: int, entry_id: bytes, fields: Sequence[bytes]) -> Relayed |
         )
         received_at = EPOCH + int(found[b"received_at"]) * MICROSECOND
         receipt_id = int(found[b"receipt_id"])
-    except (KeyError, ValueError, OverflowError, AssertionError):
+        said = found.get(b"claim")  # an older server writes none
+        claim = msgspec.json.decode(said, type=Idempotency) if said else None
+    except (KeyError, ValueError, OverflowError, AssertionError, msgspec.MsgspecError):
         return None
-    return Relayed(position=entry_id.decode(), receipt_id=receipt_id, received_at=received_at, batch=batch)
+    return Relayed(position=entry_id.decode(), receipt_id=receipt_id, received_at=received_at, batch=batch, claim=claim)
 
 
 def id_parts(entry_id: str) -> tuple[int, int]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import groupby
 from time import monotonic, perf_counter
 from uuid import uuid4
 
@@ -23,6 +24,7 @@ import structlog
 
 from milepost import faults
 from milepost.intake import relay
+from milepost.intake._claims import Claims
 from milepost.intake.relay import Relayed
 from milepost.intake.streams.entry import LaneKeys, deployment, id_parts, relayed_of
 from milepost.intake.streams.scripts import RAISE
@@ -52,6 +54,7 @@ class LaneRelay:
         self._settings = settings
         self._lane = lane
         self._moved = moved
+        self._claims = Claims(db, settings)
         self._connection: Connection | None = None
         self._servers: Servers | None = None
         self._keys = LaneKeys("", lane)
@@ -164,8 +167,20 @@ class LaneRelay:
         return len(found)
 
     async def _enqueue(self, batches: list[Relayed]) -> bool:
+        """In one transaction; but those that bring a claim in one each, since a claim is of one tenant."""
+        for claimed, run in groupby(batches, key=lambda one: one.claim is not None):
+            for together in [[one] for one in run] if claimed else [list(run)]:
+                if not await self._enqueue_together(together):
+                    return False
+        return True
+
+    async def _enqueue_together(self, batches: list[Relayed]) -> bool:
         faults.reach("relay.before_move")
-        if not await relay.move(self._pg(), self._source, self._position, batches):
+        if batches[0].claim is not None:
+            moved = await self._claims.move(self._source, self._position, batches[0])
+        else:
+            moved = await relay.move(self._pg(), self._source, self._position, batches)
+        if not moved:
             # Another relay was faster, as after the lane went to another process.
             self._position = self._read_to = await relay.position_of(self._pg(), self._source)
             return False

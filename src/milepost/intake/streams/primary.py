@@ -14,7 +14,7 @@ import structlog
 
 from milepost import faults
 from milepost.errors import QueueUnavailable
-from milepost.intake._batches import NewBatch
+from milepost.intake._batches import Idempotency, NewBatch
 from milepost.intake.relay import Relayed
 from milepost.intake.streams.entry import FIELDS, LaneKeys, deployment, fields_of
 from milepost.intake.streams.persistence import REPLICAS_MS, require_kept
@@ -33,6 +33,7 @@ class RedisPrimary:
     """See `milepost.intake.primary.Primary`."""
 
     name = "redis"
+    takes_claims = True
 
     def __init__(self, db: Database, settings: Settings) -> None:
         assert settings.redis_url is not None
@@ -60,9 +61,9 @@ class RedisPrimary:
             await writer.stop()
         await self._servers.close()
 
-    async def put(self, batch: NewBatch) -> int:
+    async def put(self, batch: NewBatch, claim: Idempotency | None = None) -> int:
         await self._named()
-        return await self._writer(batch.lane).put(batch)
+        return await self._writer(batch.lane).put(batch, claim)
 
     async def put_again(self, source: str, batches: Sequence[Relayed]) -> None:
         await self._named()
@@ -103,7 +104,7 @@ class RedisPrimary:
         left = [one for one in batches if one.position > taken]
         values: list[Any] = [taken, left[-1].position if left else taken, FIELDS]
         for one in left:
-            values += fields_of(one.batch, one.receipt_id, one.received_at)
+            values += fields_of(one.batch, one.receipt_id, one.received_at, one.claim)
         wanted = self._settings.redis_replicas
         with reached():
             async with client.pipeline(transaction=False) as pipeline:

@@ -22,7 +22,7 @@ from redis.exceptions import MovedError
 
 from milepost import faults
 from milepost.errors import MilepostError, QueueUnavailable, SettingsError
-from milepost.intake._batches import NewBatch
+from milepost.intake._batches import Idempotency, NewBatch
 from milepost.intake.relay import receipt_id
 from milepost.intake.streams.entry import LaneKeys, fields_of
 from milepost.intake.streams.persistence import LOOK_S, REPLICAS_MS, Persistence, require_kept
@@ -75,14 +75,14 @@ class LaneWriter:
         self._work.set()
         await self._task
 
-    async def put(self, batch: NewBatch) -> int:
-        """Raises `QueueUnavailable`: the batch is not acknowledged."""
+    async def put(self, batch: NewBatch, claim: Idempotency | None = None) -> int:
+        """claim: to be claimed when the batch is moved. Raises `QueueUnavailable`: the batch is not acknowledged."""
         if not self._open:
             raise QueueUnavailable("The queue is not open.")
         number = receipt_id()
         waiting = _Waiting(
             batch=batch,
-            fields=fields_of(batch, number, datetime.now(UTC)),
+            fields=fields_of(batch, number, datetime.now(UTC), claim),
             receipt_id=number,
             taken=asyncio.get_running_loop().create_future(),
         )
