@@ -103,6 +103,48 @@ given = "ride"
 done = ["run", "close_issue"]
 roles = ["member"]
 
+[boards.distance]
+rank = "actor"
+within = ["group", "everywhere"]
+by = "sum(distance_m)"
+of = ["run", "ride"]
+windows = ["day", "week", "spring", "all"]
+scores = ["public", "group"]
+
+[boards.teams]
+rank = "group"
+within = ["group", "everywhere"]
+belongs = "membership"
+by = "count"
+of = ["run", "ride"]
+windows = ["week", "all"]
+ties = "shared"
+minimum = 2
+
+[boards.addressed]
+rank = "group"
+within = ["group", "everywhere"]
+by = "distinct(actor)"
+of = ["run", "ride"]
+windows = ["month", "all"]
+
+[boards.farthest]
+rank = "actor"
+within = ["group"]
+belongs = "membership"
+ancestors = false
+by = "max(distance_m)"
+of = ["run"]
+windows = ["month", "all"]
+
+[boards.slowest]
+rank = "actor"
+within = ["everywhere"]
+by = "avg(distance_m)"
+of = ["run", "ride"]
+windows = ["week"]
+order = "up"
+
 [goals.team_sum]
 value = "by_team.sum(distance_m)"
 target = "group.goal_m"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from math import floor
 from typing import Any
@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import httpx
 
-from milepost.model import Model, Value
+from milepost.model import Board, Model, Value
 from milepost.postgres import Database
 from milepost.rollups.goals import read_goal
 from milepost.rollups.pending import Wanted, read_pending
@@ -51,6 +51,7 @@ class Reader:
         await self.compare_pairs()
         await self.compare_goals(groups, actors, now)
         await self.compare_pending(groups, actors, now)
+        await self.compare_boards(groups, actors)
 
     async def numbers(self) -> tuple[dict[str, int], dict[str, int]]:
         """Groups and actors in the order in which rows of rollups stand: of their numbers."""
@@ -211,6 +212,99 @@ class Reader:
                     shown = (found.target, found.value, found.percent, found.remaining)
                     target = self.truth.targets.get(entity) if goal.target.startswith("group.") else Fraction(goal.target)
                     assert shown == goal_of(goal.value, target, rows.get((entity, *bucket), [])), (name, entity)
+
+    # ── boards ──
+
+    async def compare_boards(self, groups: dict[str, int], actors: dict[str, int]) -> None:
+        """Every ranking that has anyone in it: all its pages, and the standing of who is in the middle."""
+        terms = terms_of(self.model)
+        for name, board in self.model.boards.items():
+            rows = self.truth.board(board, terms)
+            rankings = ranked(board, rows, actors if board.rank == "actor" else groups)
+            for (group, per, bucket), ranking in rankings.items():
+                window = per.removeprefix("term:")
+                if window not in board.windows:  # days are kept as what the others are made of
+                    continue
+                at = next(items[0].occurred_at for key, items in rows.items() if (key[0], *key[2:]) == (group, per, bucket))
+                asked = {"window": window, "at": rfc3339(at)} | ({} if group is None else {"group": group})
+                before = rankings.get((group, per, bucket_before(per, bucket)), [])
+                ranks = {member: rank for rank, member, _ in before}
+                expected = [
+                    {
+                        "rank": rank,
+                        "member": member,
+                        "score": score,
+                        "movement": ranks[member] - rank if member in ranks else None,
+                    }
+                    for rank, member, score in ranking
+                ]
+                assert await self.pages(f"boards/{name}", **asked) == expected, (name, asked)
+                await self.compare_standing(name, asked, expected)
+
+    async def compare_standing(self, name: str, asked: dict[str, str], expected: list[dict[str, Any]]) -> None:
+        middle = len(expected) // 2
+        me = expected[middle]
+        better = [item for item in expected if item["rank"] < me["rank"]]
+        answer = await self.client.get(
+            f"/v1/boards/{name}/standing",
+            params={**asked, "member": me["member"], "around": 1},
+            headers={"authorization": f"Bearer {self.key}"},
+        )
+        others = len(expected) - 1
+        assert json.loads(answer.content, parse_float=Fraction) == {
+            **me,
+            "members": len(expected),
+            "percentile": rounded(Fraction(100 * (len(expected) - me["rank"]), others), 4) if others else 100,
+            "to_next": abs(better[-1]["score"] - me["score"]) if better else None,
+            "around": expected[max(middle - 1, 0) : middle + 2],
+        }, (name, asked)
+
+
+def ranked(
+    board: Board, rows: Mapping[tuple[Any, ...], list[Activity]], numbers: Mapping[str, int]
+) -> dict[tuple[Any, ...], list[tuple[int, str, Any]]]:
+    """(group, per, bucket) → (rank, member, score), the best first."""
+    places: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
+    for (group, member, per, bucket), items in rows.items():
+        score = read_value(board.by, items)
+        if score is not None and len(items) >= board.activities_min:
+            place = score if board.order == "up" else -score
+            here = (place, tie_of(board.by, items, score), numbers[member], member, score)
+            places.setdefault((group, per, bucket), []).append(here)
+    found = {}
+    for key, standing in places.items():
+        standing.sort()
+        deciding = 1 if board.ties == "shared" else 2
+        ranks = [1 + sum(other[:deciding] < one[:deciding] for other in standing) for one in standing]
+        found[key] = [(rank, one[3], one[4]) for rank, one in zip(ranks, standing, strict=True)]
+    return found
+
+
+def tie_of(value: Value, items: list[Activity], score: Any) -> datetime:
+    """Since when the score is what it is."""
+    argument = value.arguments[0] if value.arguments else ""
+    match value.function:
+        case "min" | "max":
+            return min(item.occurred_at for item in items if item.measures.get(argument) == score)
+        case "sum":
+            times = [item.occurred_at for item in items if item.measures.get(argument)]
+        case "avg":
+            times = [item.occurred_at for item in items if argument in item.measures]
+        case _:
+            times = [item.occurred_at for item in items]
+    return max(times, default=datetime.min.replace(tzinfo=UTC))
+
+
+def bucket_before(per: str, bucket: datetime) -> datetime | None:
+    match per:
+        case "day":
+            return bucket - timedelta(days=1)
+        case "week":
+            return bucket - timedelta(days=7)
+        case "month":
+            return (bucket - timedelta(days=1)).replace(day=1)
+        case _:
+            return None
 
 
 def questions(truth: Truth) -> Iterator[tuple[str, dict[str, str], Callable[[Activity], bool]]]:

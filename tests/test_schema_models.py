@@ -216,3 +216,14 @@ async def test_a_batch_of_an_older_model_is_loaded_by_the_newer(site: Site) -> N
     await site.lane.run_once()
     assert await site.rows("SELECT count(*) FROM milepost.activity") == [(16,)]
     assert (await verify(site.db)).differences == 0
+
+
+async def test_what_an_older_milepost_could_not_make(template_url: str) -> None:
+    """A board that was declared when boards were only checked has no table: applying the same model again makes and fills it."""
+    model = FIRST + '[boards.most]\nrank = "actor"\nwithin = "everywhere"\nby = "count"\nof = "run"\nwindows = "all"\n'
+    async with await Database.connect_owner(template_url) as owner:
+        await apply_model(owner, model)
+        await owner.execute(b"DROP TABLE milepost.board_most, milepost.board_most_range")
+        again = await apply_model(owner, model)
+        assert (again.changed, again.filling) == (True, ("board_most",))
+        assert not (await apply_model(owner, model)).changed

@@ -1,7 +1,7 @@
 """A plain model of the truth: what milepost must show after a history, computed the slow and obvious way.
 
 It keeps activities in a dict and history as the list of what was said; every number is computed from scratch, by going through
-all activities. It shares no code with milepost but the names in the model.
+all activities. It shares no code with milepost but the model, as read.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Any
 from zoneinfo import ZoneInfo
+
+from milepost.model import Board
 
 ALWAYS = datetime.min.replace(tzinfo=UTC)
 Identity = tuple[tuple[str, ...], datetime]
@@ -171,6 +173,35 @@ class Truth:
             for name, bucket in buckets(local, per, terms):
                 rows[*keys, name, bucket].append(activity)
         return rows
+
+    def board(self, board: Board, terms: dict[str, tuple[datetime, datetime]]) -> dict[tuple[Any, ...], list[Activity]]:
+        """(group or None for everywhere, member, per, bucket) → the activities that count there."""
+        rows: dict[tuple[Any, ...], list[Activity]] = defaultdict(list)
+        for activity in self.activities.values():
+            if activity.verb in board.of and activity.visibility in board.scores:
+                for group, member in self.ranked(board, activity):
+                    local = activity.occurred_at.astimezone(self.zone_of(group, activity.occurred_at)).replace(tzinfo=None)
+                    for name, bucket in buckets(local, board.windows, terms):
+                        rows[group, member, name, bucket].append(activity)
+        return rows
+
+    def ranked(self, board: Board, activity: Activity) -> set[tuple[str | None, str]]:
+        """On whose boards an activity counts, and for whom."""
+        moment = activity.occurred_at
+        start = self.belongs(activity.actor, moment) if board.belongs == "membership" else activity.groups
+        found: set[tuple[str | None, str]] = set()
+        for within in board.within:
+            if within == "everywhere":
+                found |= {(None, activity.actor)} if board.rank == "actor" else {(None, group) for group in start}
+            elif board.rank == "actor":
+                found |= {
+                    (above, activity.actor)
+                    for group in start
+                    for above in (self.reach(group, moment) if board.ancestors else [group])
+                }
+            else:
+                found |= {(above, group) for group in start for above in self.reach(group, moment)[1:]}
+        return found
 
     def latest(self, of: set[str], by: tuple[str, ...]) -> dict[tuple[Any, ...], Activity]:
         """By the keys: the newest; ids sort by time."""

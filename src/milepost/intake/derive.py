@@ -10,19 +10,18 @@ from __future__ import annotations
 from typing import Any
 
 from milepost.postgres import Connection
-from milepost.schema.compile import CompiledLatest, CompiledModel, CompiledPair, CompiledRollup
+from milepost.schema.compile import CompiledBoard, CompiledLatest, CompiledModel, CompiledPair, CompiledRollup
 
-__all__ = ["clear_dirty", "derive", "fill", "fold_groups", "repair_groups"]
+__all__ = ["clear_dirty", "derive", "fill", "fold_groups", "rebuild_ranges", "repair_groups"]
 
 
 async def derive(conn: Connection, compiled: CompiledModel, tenant_id: int, *, taken_back: bool) -> None:
-    """Fold the delta into every rollup, latest and pairs table. taken_back: it holds rows of sign -1."""
+    """Fold the delta into every rollup, latest, pairs and board table. taken_back: it holds rows of sign -1."""
     tenant: dict[str, Any] = {"tenant_id": tenant_id}
     await _look_up_reach(conn, compiled, tenant)
     for rollup in compiled.rollups:
-        await _run(conn, rollup.fold, tenant)
-        if taken_back and rollup.note_dirty is not None:
-            await _run(conn, rollup.note_dirty, tenant)
+        await _fold(conn, rollup, tenant, taken_back=taken_back)
+        if taken_back:
             for statement in rollup.repair:
                 await _run(conn, statement, tenant)
     for latest in compiled.latest:
@@ -35,10 +34,17 @@ async def derive(conn: Connection, compiled: CompiledModel, tenant_id: int, *, t
         await _run(conn, pair.note_dirty, tenant)
         for statement in pair.repair:
             await _run(conn, statement, tenant)
+    for board in compiled.boards:
+        await _forget(conn, board)
+        await _fold(conn, board.tally, tenant, taken_back=taken_back)
+        await _settle(conn, board, tenant, repair=taken_back)
 
 
 async def fill(
-    conn: Connection, compiled: CompiledModel, part: CompiledRollup | CompiledLatest | CompiledPair, tenant_id: int
+    conn: Connection,
+    compiled: CompiledModel,
+    part: CompiledRollup | CompiledLatest | CompiledPair | CompiledBoard,
+    tenant_id: int,
 ) -> None:
     """Fold the delta, a chunk of history, into one table that is new."""
     tenant = {"tenant_id": tenant_id}
@@ -52,10 +58,15 @@ async def fill(
             await _run(conn, part.note_dirty, tenant)
             for statement in part.repair:
                 await _run(conn, statement, tenant)
+        case CompiledBoard():
+            await _look_up_reach(conn, compiled, tenant)
+            await _forget(conn, part)
+            await _run(conn, part.tally.fill, tenant)
+            await _settle(conn, part, tenant, repair=False)
 
 
 async def fold_groups(conn: Connection, compiled: CompiledModel, tenant_id: int, *, taken_back: bool) -> None:
-    """Fold the delta into the rollups that depend on who belongs where: the only ones a change of history moves.
+    """Fold the delta into the rollups and boards that depend on who belongs where: the only ones a change of history moves.
 
     taken_back: the delta's rows have sign -1, and what they leave is noted for `repair_groups`.
     """
@@ -63,9 +74,12 @@ async def fold_groups(conn: Connection, compiled: CompiledModel, tenant_id: int,
     await _look_up_reach(conn, compiled, tenant)
     for rollup in compiled.rollups:
         if rollup.by_group:
-            await _run(conn, rollup.fold, tenant)
-            if taken_back and rollup.note_dirty is not None:
-                await _run(conn, rollup.note_dirty, tenant)
+            await _fold(conn, rollup, tenant, taken_back=taken_back)
+    for board in compiled.boards:
+        if board.by_group:
+            if taken_back:  # the first of the two: what places were before both is what settling needs
+                await _forget(conn, board)
+            await _fold(conn, board.tally, tenant, taken_back=taken_back)
 
 
 async def repair_groups(conn: Connection, compiled: CompiledModel, tenant_id: int) -> None:
@@ -73,6 +87,9 @@ async def repair_groups(conn: Connection, compiled: CompiledModel, tenant_id: in
         if rollup.by_group:
             for statement in rollup.repair:
                 await _run(conn, statement, {"tenant_id": tenant_id})
+    for board in compiled.boards:
+        if board.by_group:
+            await _settle(conn, board, {"tenant_id": tenant_id}, repair=True)
 
 
 async def clear_dirty(conn: Connection, compiled: CompiledModel) -> None:
@@ -80,10 +97,38 @@ async def clear_dirty(conn: Connection, compiled: CompiledModel) -> None:
     for rollup in compiled.rollups:
         if rollup.note_dirty is not None:
             await _run(conn, f"DELETE FROM dirty_{rollup.name}", {})
+    for board in compiled.boards:
+        if board.tally.note_dirty is not None:
+            await _run(conn, f"DELETE FROM dirty_board_{board.name}", {})
     for latest in compiled.latest:
         await _run(conn, f"DELETE FROM {latest.dirty}", {})
     for pair in compiled.pairs:
         await _run(conn, f"DELETE FROM dirty_pairs_{pair.name}", {})
+
+
+async def _fold(conn: Connection, rollup: CompiledRollup, tenant: dict[str, Any], *, taken_back: bool) -> None:
+    await _run(conn, rollup.fold, tenant)
+    if taken_back and rollup.note_dirty is not None:
+        await _run(conn, rollup.note_dirty, tenant)
+
+
+async def _forget(conn: Connection, board: CompiledBoard) -> None:
+    """What an earlier fold of this transaction noted of places; most often there was none."""
+    for statement in board.ranges.forget:
+        await _run(conn, statement, {})
+
+
+async def _settle(conn: Connection, board: CompiledBoard, tenant: dict[str, Any], *, repair: bool) -> None:
+    """Count the changed places, once nothing changes them further."""
+    for statement in (*(board.tally.repair if repair else ()), *board.ranges.settle):
+        await _run(conn, statement, tenant)
+
+
+async def rebuild_ranges(conn: Connection, board: CompiledBoard, tenant_id: int) -> None:
+    """The counted ranges of all of a tenant's rankings, from the rows of their members alone."""
+    await _forget(conn, board)
+    for statement in (*board.ranges.rebuild, *board.ranges.settle):
+        await _run(conn, statement, {"tenant_id": tenant_id})
 
 
 async def _look_up_reach(conn: Connection, compiled: CompiledModel, tenant: dict[str, Any]) -> None:

@@ -227,6 +227,12 @@ def _check_board(model: Model, notes: Notes, board: Board) -> None:
     Offer(model, notes, board.of).check_value((*path, "by"), board.by)
     if board.by.function in ("first_at", "last_at"):
         notes.add((*path, "by"), "not-a-number", f"{board.by.text} is a time; a board ranks by a number")
+    if board.belongs == "membership" and not board.by_group and any(board.within):
+        message = "an activity belongs to its actor's groups here, but the board is of actors everywhere"
+        notes.add((*path, "belongs"), "needs-group", message)
+    if board.rank == "group" and "group" in board.within and not board.ancestors:
+        message = "a group's board ranks the groups below it: their activities have to count for those above"
+        notes.add((*path, "ancestors"), "needs-group", message)
 
 
 def _check_pending(model: Model, notes: Notes, pending: Pending) -> None:

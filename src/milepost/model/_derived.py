@@ -32,6 +32,7 @@ T = TypeVar("T")
 NO_VALUE: Final = Value(function="count", text="")  # keeps the place of one that could not be read
 LATEST_KEYS: Final = ("group", "object", "actor")
 MILESTONE_MAX: Final = 1000  # percent
+ACTIVITIES_MIN_MAX: Final = 1_000_000
 
 _BELONGS: tuple[Literal["addressed", "membership"], ...] = ("addressed", "membership")
 _RANKS: tuple[Literal["actor", "group"], ...] = ("actor", "group")
@@ -177,13 +178,30 @@ def _board(table: Table, name: str) -> Board:
         name=name,
         rank=table.choice("rank", _RANKS, "actor", required=True),
         within=table.choices("within", _WITHIN, (), required=True),
+        belongs=table.choice("belongs", _BELONGS, "addressed"),
+        ancestors=table.flag("ancestors", default=True),
         by=table.phrase("by", "bad-value", read_value, NO_VALUE, required=True),
         of=table.words("of", required=True),
         windows=table.words("windows", required=True),
         scores=table.choices("scores", _VISIBILITIES, _VISIBILITIES),
         ties=table.choice("ties", _TIES, "earliest"),
         order=table.choice("order", _ORDERS, "down"),
+        activities_min=_activities_min(table),
     )
+
+
+def _activities_min(table: Table) -> int:
+    value = table.raw("minimum")
+    if value is None:
+        return 1
+    if isinstance(value, bool) or not isinstance(value, int):
+        table.wrong_type("minimum", "a whole number of activities")
+    elif not 1 <= value <= ACTIVITIES_MIN_MAX:
+        message = f"a minimum is 1 to {ACTIVITIES_MIN_MAX} activities"
+        table.notes.add((*table.path, "minimum"), "out-of-range", message)
+    else:
+        return value
+    return 1
 
 
 def read_pending(model: Table) -> dict[str, Pending]:

@@ -48,6 +48,12 @@ def identifiers(model: Model) -> Iterator[tuple[Path, str]]:
         for kind in ("given", "done"):
             yield ("pending", pending), f"{kind}_{pending}"
             yield ("pending", pending), f"dirty_{kind}_{pending}"
+    for board in model.boards.values():
+        path = ("boards", board.name)
+        for identifier in ("board_{}", "board_{}_range", "dirty_board_{}", "touched_{}", "unsettled_{}"):
+            yield path, identifier.format(board.name)
+        if board.by.function == "distinct":
+            yield (*path, "by"), f"board_{board.name}_seen_{board.by.arguments[0].replace('data.', 'd_')}"
 
 
 def check_identifiers(model: Model, notes: Notes) -> None:
@@ -63,7 +69,7 @@ def check_identifiers(model: Model, notes: Notes) -> None:
         if owner != path and not same_field:
             message = f"this needs a table {identifier}, and so does {dotted(owner)}; rename one of them"
             notes.add(path, "identifier-taken", message)
-    for section in ("rollups", "latest", "pairs", "pending"):
+    for section in ("rollups", "latest", "pairs", "pending", "boards"):
         for name in getattr(model, section):
             if name.endswith(_ENDINGS):
                 message = f"{quoted(name)} ends like an index of PostgreSQL's own: not in {' or '.join(_ENDINGS)}"

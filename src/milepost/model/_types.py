@@ -155,15 +155,25 @@ class Term:
 
 @dataclass(frozen=True, kw_only=True)
 class Board:
+    """within: `group`, `everywhere`, or both. windows: day, week, month, all, or the name of a term."""
+
     name: str
     rank: Literal["actor", "group"]
     within: tuple[str, ...]
+    belongs: Literal["addressed", "membership"] = "addressed"
+    ancestors: bool = True  # a group's board also ranks what happens in the groups below it
     by: Value
     of: tuple[str, ...]
     windows: tuple[str, ...]
     scores: tuple[str, ...] = ("public", "group", "private")
     ties: Literal["earliest", "shared"] = "earliest"
     order: Literal["down", "up"] = "down"
+    activities_min: int = 1  # who has fewer takes no rank
+
+    @property
+    def by_group(self) -> bool:
+        """Whether who belongs where decides over it."""
+        return self.rank == "group" or "group" in self.within
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -257,4 +267,6 @@ class Model:
         for rollup in self.rollups.values():
             wanted |= {key[5:] for key in rollup.by if key.startswith("data.")}
             wanted |= {argument[5:] for value in rollup.values for argument in value.arguments if argument.startswith("data.")}
+        for board in self.boards.values():
+            wanted |= {argument[5:] for argument in board.by.arguments if argument.startswith("data.")}
         return tuple(sorted(wanted))

@@ -42,7 +42,7 @@ __all__ = [
     "status",
 ]
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 OLDEST_SERVER = 15
 LOCK = "milepost.migrate"

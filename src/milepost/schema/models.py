@@ -1,7 +1,7 @@
 """The deployment's model in the database: which one is current, and applying another to a live database.
 
 A changed model is applied in one transaction: new columns, tables and indexes, the new version's row, and for every tenant a row
-in `filling` for each new rollup, latest, pairs and pending table. From then on each lane's loader folds new activities below that row's id
+in `filling` for each new rollup, latest, pairs, pending and board table. From then on each lane's loader folds new activities below that row's id
 and fills the rest from history, chunk by chunk between its loads; since a lane has one writer, nothing is counted twice or left
 out, and the numbers are exact when the row is gone. Removed ones are dropped. An incompatible change is refused, with what to do.
 
@@ -21,6 +21,7 @@ from milepost.model import Model, ModelChange, diff_models, model_fingerprint, p
 from milepost.postgres import Connection, load_queries
 from milepost.schema.compile import (
     ActivityColumn,
+    CompiledBoard,
     CompiledLatest,
     CompiledModel,
     CompiledPair,
@@ -130,7 +131,7 @@ async def _missing(conn: Connection, compiled: CompiledModel) -> frozenset[str]:
     return frozenset(row[0] for row in rows)
 
 
-def _tables(part: CompiledRollup | CompiledLatest | CompiledPair) -> list[str]:
+def _tables(part: CompiledRollup | CompiledLatest | CompiledPair | CompiledBoard) -> list[str]:
     """A derived thing's table and those beside it, from its own DDL."""
     return [statement.split()[2] for statement in part.ddl if statement.startswith("CREATE TABLE ")]
 
@@ -154,6 +155,7 @@ def _named(change: ModelChange, what: Literal["added", "removed"]) -> frozenset[
         ("pairs", change.pairs),
         ("given", change.pending),
         ("done", change.pending),
+        ("board", change.boards),
     )
     return frozenset(f"milepost.{kind}_{name}" for kind, section in sections for name in getattr(section, what))
 

@@ -166,6 +166,17 @@ CREATE TABLE milepost.follow (
     CONSTRAINT follow_kind CHECK (kind IN (0, 1, 2))
 );
 
+-- How a member is shown on a board, where it is not as all are.
+CREATE TABLE milepost.board_member (
+    tenant_id   integer NOT NULL,
+    board       text COLLATE "C" NOT NULL,
+    member_id   bigint NOT NULL,                 -- an actor or a group, whichever the board ranks
+    shown       text COLLATE "C" NOT NULL,
+    PRIMARY KEY (tenant_id, board, member_id),
+    -- hidden: it takes no rank. masked: it does, and only those who share a group with it see who it is.
+    CONSTRAINT board_member_shown CHECK (shown IN ('hidden', 'masked'))
+);
+
 -- ── Activities ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 -- id is a UUIDv8 that sorts by occurred_at (see milepost.activity): primary key, partition key, order and cursor at once.
@@ -433,6 +444,7 @@ GRANT SELECT, INSERT ON milepost.dead_letter_log TO milepost_service;
 GRANT SELECT ON milepost.alert TO milepost_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON milepost.relay, milepost.relayed TO milepost_service;
 GRANT SELECT, INSERT, DELETE ON milepost.follow TO milepost_service;
+GRANT SELECT, INSERT, UPDATE, DELETE ON milepost.board_member TO milepost_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON milepost.loader, milepost.tenant_limit, milepost.tenant_bucket, milepost.tenant_use
     TO milepost_service;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA milepost TO milepost_service;
@@ -561,4 +573,7 @@ CREATE POLICY tenant ON milepost.parked TO milepost_service
     USING (tenant_id = (SELECT NULLIF(current_setting('milepost.tenant', true), '')::integer));
 ALTER TABLE milepost.follow ENABLE ROW LEVEL SECURITY;
 CREATE POLICY tenant ON milepost.follow TO milepost_service
+    USING (tenant_id = (SELECT NULLIF(current_setting('milepost.tenant', true), '')::integer));
+ALTER TABLE milepost.board_member ENABLE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON milepost.board_member TO milepost_service
     USING (tenant_id = (SELECT NULLIF(current_setting('milepost.tenant', true), '')::integer));

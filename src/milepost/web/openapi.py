@@ -17,7 +17,7 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme, Tag
 from litestar.types import ControllerRouterHandler
 
-from milepost.web import access_schemas, feed_schemas, report_schemas, schemas
+from milepost.web import access_schemas, board_schemas, feed_schemas, report_schemas, schemas
 from milepost.web.request import ON_BEHALF, views
 from milepost.web.standards.described import described
 
@@ -28,6 +28,7 @@ TAGS = {
     "Activities": "Send activities, list them, read, correct and retract one.",
     "Standards": "What Segment's SDKs, CloudEvents and OpenTelemetry's exporters send, by the maps of the model.",
     "Feeds": "Activities newest first, of a group, an actor or an object; whom and what an actor follows.",
+    "Boards": "Rankings that the model declares: pages, and one member's standing.",
     "Numbers": "Rollups, goals, latest and pairs, as the model declares them.",
     "Entities": "Actors, groups and who is a member of which.",
     "Access": "Who may read and do what.",
@@ -95,7 +96,9 @@ def describe(app: Litestar) -> dict[str, Any]:
     """The whole document."""
     document: dict[str, Any] = app.openapi_schema.to_schema()
     structs = [
-        getattr(module, name) for module in (schemas, access_schemas, feed_schemas, report_schemas) for name in module.__all__
+        getattr(module, name)
+        for module in (schemas, access_schemas, board_schemas, feed_schemas, report_schemas)
+        for name in module.__all__
     ]
     _, components = msgspec.json.schema_components(structs, ref_template=TEMPLATE)
     document["components"]["schemas"] = components

@@ -15,7 +15,9 @@ from milepost.schema.compile._activity import (
     CompiledActivity,
     column_types,
     compile_activity,
+    depends_on_groups,
 )
+from milepost.schema.compile._boards import CompiledBoard, compile_board, score_units
 from milepost.schema.compile._columns import key_columns, reading_of
 from milepost.schema.compile._contributions import MEMBERSHIP, REACH
 from milepost.schema.compile._fold import Check, CompiledRollup, compile_rollup
@@ -23,12 +25,15 @@ from milepost.schema.compile._goals import recomputed_goal
 from milepost.schema.compile._latest import CompiledLatest, compile_latest, value_column
 from milepost.schema.compile._pairs import CompiledPair, compile_pair
 from milepost.schema.compile._pending import compile_pending, due_of
+from milepost.schema.compile._ranked import EVERYWHERE, member_column
 
 __all__ = [
+    "EVERYWHERE",
     "STAGE_COLUMNS",
     "ActivityColumn",
     "Check",
     "CompiledActivity",
+    "CompiledBoard",
     "CompiledLatest",
     "CompiledModel",
     "CompiledPair",
@@ -38,8 +43,10 @@ __all__ = [
     "due_of",
     "guard",
     "key_columns",
+    "member_column",
     "reading_of",
     "recomputed_goal",
+    "score_units",
     "value_column",
 ]
 
@@ -50,9 +57,10 @@ class CompiledModel:
     columns: dict[str, ActivityColumn]  # every m_ and d_ column of the activity table, older models' too
     activity: CompiledActivity
     rollups: tuple[CompiledRollup, ...]
-    reach: tuple[str, ...]  # what rollups by group need to know of the delta, before any of them folds
+    reach: tuple[str, ...]  # what rollups and boards by group need to know of the delta, before any of them folds
     latest: tuple[CompiledLatest, ...]  # those of pending lists too
     pairs: tuple[CompiledPair, ...]
+    boards: tuple[CompiledBoard, ...]
 
     def temp_ddl(self) -> Iterator[str]:
         yield from self.activity.temp_ddl
@@ -68,12 +76,14 @@ class CompiledModel:
             rollups=tuple(part for part in self.rollups if part.table not in tables),
             latest=tuple(part for part in self.latest if part.table not in tables),
             pairs=tuple(part for part in self.pairs if part.table not in tables),
+            boards=tuple(part for part in self.boards if part.table not in tables),
         )
 
-    def derived(self) -> Iterator[CompiledRollup | CompiledLatest | CompiledPair]:
+    def derived(self) -> Iterator[CompiledRollup | CompiledLatest | CompiledPair | CompiledBoard]:
         yield from self.rollups
         yield from self.latest
         yield from self.pairs
+        yield from self.boards
 
 
 def compile_model(model: Model, *, columns: dict[str, ActivityColumn] | None = None) -> CompiledModel:
@@ -88,13 +98,14 @@ def compile_model(model: Model, *, columns: dict[str, ActivityColumn] | None = N
         reach=tuple(
             statement
             for belongs, statement in (("addressed", REACH), ("membership", MEMBERSHIP))
-            if any("group" in rollup.by and rollup.belongs == belongs for rollup in model.rollups.values())
+            if depends_on_groups(model, belongs)
         ),
         latest=(
             *(compile_latest(latest, types) for latest in model.latest.values()),
             *(part for pending in model.pending.values() for part in compile_pending(pending, types)),
         ),
         pairs=tuple(compile_pair(pair) for pair in model.pairs.values()),
+        boards=tuple(compile_board(model, board) for board in model.boards.values()),
     )
 
 

@@ -12,7 +12,15 @@ from dataclasses import dataclass
 from milepost.model import Model
 from milepost.schema.compile._taken_over import taken_over
 
-__all__ = ["DELTA_COLUMNS", "STAGE_COLUMNS", "ActivityColumn", "CompiledActivity", "column_types", "compile_activity"]
+__all__ = [
+    "DELTA_COLUMNS",
+    "STAGE_COLUMNS",
+    "ActivityColumn",
+    "CompiledActivity",
+    "column_types",
+    "compile_activity",
+    "depends_on_groups",
+]
 
 # The stage's columns in the order of the copied rows; the model's own follow, sorted by name.
 STAGE_COLUMNS = (
@@ -110,11 +118,18 @@ def _read_columns(model: Model) -> set[str]:
     words += [value for latest in model.latest.values() for value in latest.values]
     words += [word for rollup in model.rollups.values() for value in rollup.values for word in value.arguments]
     words += [f"data.{pending.due_field}" for pending in model.pending.values() if pending.due_field is not None]
+    words += [word for board in model.boards.values() for word in board.by.arguments]
     if model.pairs or model.pending:
         words.append("object")
     for word in words:
         read |= {"object_kind", "object_id"} if word == "object" else {word, f"m_{word}", word.replace("data.", "d_")}
     return read
+
+
+def depends_on_groups(model: Model, belongs: str) -> bool:
+    """Whether a rollup or board goes by the groups that activities are addressed to, or by those that actors are members of."""
+    rollups = any("group" in rollup.by and rollup.belongs == belongs for rollup in model.rollups.values())
+    return rollups or any(board.by_group and board.belongs == belongs for board in model.boards.values())
 
 
 def _declared(type_: str, scale: int) -> str:
@@ -181,8 +196,8 @@ INSERT INTO delta (sign, {delta_names}) SELECT 1, {delta_names} FROM fresh"""
 INSERT INTO delta (sign, {delta_names}) SELECT 1, {delta_names} FROM fresh"""
     take_back = f"""INSERT INTO delta (sign, {delta_names})
 SELECT -1, {delta_names} FROM milepost.activity WHERE tenant_id = %(tenant_id)s AND id = ANY (%(old_ids)s)"""
-    addressed = "group" in {key for rollup in model.rollups.values() if rollup.belongs == "addressed" for key in rollup.by}
-    membership = any(rollup.belongs == "membership" for rollup in model.rollups.values())
+    addressed = depends_on_groups(model, "addressed")
+    membership = depends_on_groups(model, "membership")
     ids = []
     if addressed:
         ids += [
@@ -233,7 +248,7 @@ SELECT 1, {delta_names} FROM milepost.activity WHERE tenant_id = %(tenant_id)s A
             "CREATE TEMP TABLE IF NOT EXISTS delta_reach (group_id bigint, ancestor_id bigint, time_zone text,"
             " since timestamptz, until timestamptz, own boolean) ON COMMIT DELETE ROWS",
             "CREATE TEMP TABLE IF NOT EXISTS delta_membership (actor_id bigint, ancestor_id bigint, time_zone text,"
-            " since timestamptz, until timestamptz, own boolean) ON COMMIT DELETE ROWS",
+            " since timestamptz, until timestamptz, own boolean, group_id bigint) ON COMMIT DELETE ROWS",
             "CREATE TEMP TABLE IF NOT EXISTS moved (id uuid NOT NULL, version integer NOT NULL, public_id uuid)"
             " ON COMMIT DELETE ROWS",
         ),

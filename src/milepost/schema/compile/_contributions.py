@@ -12,7 +12,7 @@ from __future__ import annotations
 from milepost.model import Model, Rollup
 from milepost.schema.compile._columns import distinct_of, key_columns, threshold_units
 
-__all__ = ["MEMBERSHIP", "REACH", "contributions", "literal"]
+__all__ = ["MEMBERSHIP", "REACH", "contributions", "literal", "row_of"]
 
 # Where the delta's groups count, and when: each group is looked up once a load, not once an activity and rollup. In tables of their
 # own, whose size the planner knows, so that it joins them by hash.
@@ -26,7 +26,8 @@ JOIN milepost.group_reach r ON r.tenant_id = %(tenant_id)s AND r.group_id = k.gr
 
 # The same for actors: through each group they belong to, while they do.
 MEMBERSHIP = """INSERT INTO delta_membership
-SELECT k.actor_id, r.ancestor_id, r.time_zone, greatest(m.since, r.since), least(m.until, r.until), r.ancestor_id = r.group_id
+SELECT k.actor_id, r.ancestor_id, r.time_zone, greatest(m.since, r.since), least(m.until, r.until), r.ancestor_id = r.group_id,
+    r.group_id
 FROM (SELECT DISTINCT actor_id FROM delta) k
 JOIN milepost.member m ON m.tenant_id = %(tenant_id)s AND m.actor_id = k.actor_id
 JOIN milepost.group_reach r ON r.tenant_id = %(tenant_id)s AND r.group_id = m.group_id AND r.since < m.until AND m.since < r.until"""
@@ -46,12 +47,12 @@ def contributions(model: Model, rollup: Rollup, *, source: str, where: str = "tr
     condition = " AND ".join(conditions)
     if "group" not in rollup.by:
         zone = literal(model.time_zone)
-        return f"SELECT {_row(model, rollup, zone)}\nFROM {source} s\nWHERE {condition}"
+        return f"SELECT {row_of(model, rollup, zone)}\nFROM {source} s\nWHERE {condition}"
 
     if source == "delta":
         return _of_delta(model, rollup, condition)
     zone = f"coalesce(nullif(r.time_zone, ''), {literal(model.time_zone)})"
-    row = _row(model, rollup, zone)
+    row = row_of(model, rollup, zone)
     only = "" if rollup.ancestors else " AND r.ancestor_id = r.group_id"
     held = f"s.occurred_at >= r.since AND s.occurred_at < r.until{only}"
     if rollup.belongs == "membership":
@@ -87,7 +88,7 @@ def _of_delta(model: Model, rollup: Rollup, condition: str) -> str:
     zone = f"coalesce(nullif(r.time_zone, ''), {literal(model.time_zone)})"
     only = "" if rollup.ancestors else " AND r.own"
     held = f"s.occurred_at >= r.since AND s.occurred_at < r.until{only}"
-    row = _row(model, rollup, zone)
+    row = row_of(model, rollup, zone)
     if rollup.belongs == "membership":
         return f"""SELECT {row}
 FROM delta s
@@ -109,10 +110,11 @@ JOIN delta_reach r ON r.group_id = k.group_id AND {held}
 WHERE s.more_groups IS NOT NULL AND {condition}"""
 
 
-def _row(model: Model, rollup: Rollup, zone: str) -> str:
-    """The columns of a contribution. `sign` is +1, or -1 for what a correction or retraction takes back."""
+def row_of(model: Model, rollup: Rollup, zone: str, keys: tuple[tuple[str, str, str], ...] | None = None) -> str:
+    """The columns of a contribution. `sign` is +1, or -1 for what a correction or retraction takes back. keys: as of `key_columns`,
+    where they are not those of the rollup."""
     unit = "hour" if "hour" in rollup.per else "day"
-    parts = [f"{expression} AS {name}" for name, _, expression in key_columns(model, rollup.by)]
+    parts = [f"{expression} AS {name}" for name, _, expression in keys or key_columns(model, rollup.by)]
     parts.append(f"date_trunc('{unit}', s.occurred_at AT TIME ZONE {zone}) AS {unit}")
     parts.append("s.sign")
     measures = {

@@ -18,7 +18,7 @@ from milepost.model import Model, Rollup, Term
 from milepost.schema.compile._columns import Column, columns_of, distinct_of, key_columns
 from milepost.schema.compile._contributions import contributions, literal
 
-__all__ = ["ALL_BUCKET", "CompiledRollup", "compile_rollup"]
+__all__ = ["ACTIVITIES", "ALL_BUCKET", "Check", "CompiledRollup", "RollupCompiler", "compile_rollup"]
 
 # The bucket of per = 'all'.
 ALL_BUCKET = "timestamp '0001-01-01'"
@@ -56,14 +56,19 @@ class Check:
 
 
 def compile_rollup(model: Model, rollup: Rollup) -> CompiledRollup:
-    return _Compiler(model, rollup).compile()
+    return RollupCompiler(model, rollup).compile()
 
 
-class _Compiler:
+class RollupCompiler:
+    """Of a rollup; a board is compiled as one is, with more beside it (`_boards`)."""
+
+    kind = "rollup"  # what verify calls its rows
+
     def __init__(self, model: Model, rollup: Rollup) -> None:
         self.model = model
         self.rollup = rollup
         self.table = f"milepost.rollup_{rollup.name}"
+        self.dirty = f"dirty_{rollup.name}"
         self.columns = columns_of(rollup)
         self.distinct = distinct_of(rollup)
         self.key_types = key_columns(model, rollup.by)
@@ -75,11 +80,7 @@ class _Compiler:
         self.pers = (*fixed, *(f"term:{term.name}" for term in self.terms))
 
     def compile(self) -> CompiledRollup:
-        filled = (
-            "s.id < coalesce((SELECT f.filled_to FROM milepost.filling f"
-            f" WHERE f.tenant_id = %(tenant_id)s AND f.name = {literal('rollup_' + self.rollup.name)}),"
-            " 'ffffffff-ffff-ffff-ffff-ffffffffffff')"
-        )
+        filled = self.filled()
         return CompiledRollup(
             name=self.rollup.name,
             table=self.table,
@@ -94,6 +95,17 @@ class _Compiler:
             repair=self.repair(filled) if self.extremes else (),
             verify=self.verify(),
         )
+
+    def filled(self) -> str:
+        """The condition on activities `s` that history has been filled that far."""
+        return (
+            "s.id < coalesce((SELECT f.filled_to FROM milepost.filling f"
+            f" WHERE f.tenant_id = %(tenant_id)s AND f.name = {literal(self.table.removeprefix('milepost.'))}),"
+            " 'ffffffff-ffff-ffff-ffff-ffffffffffff')"
+        )
+
+    def contributions(self, *, source: str, where: str = "true") -> str:
+        return contributions(self.model, self.rollup, source=source, where=where)
 
     # ── tables ──
 
@@ -139,9 +151,7 @@ class _Compiler:
         if not self.extremes:
             return ()
         keys = "".join(f"{name} {type_} NOT NULL, " for name, type_, _ in self.key_types)
-        return (
-            f"CREATE TEMP TABLE IF NOT EXISTS dirty_{self.rollup.name} ({keys}day timestamp NOT NULL) ON COMMIT DELETE ROWS",
-        )
+        return (f"CREATE TEMP TABLE IF NOT EXISTS {self.dirty} ({keys}day timestamp NOT NULL) ON COMMIT DELETE ROWS",)
 
     # ── adding ──
 
@@ -168,7 +178,7 @@ class _Compiler:
         group = ", ".join(str(i + 1) for i in range(len(self.keys) + 1))
         keys = "".join(f"s.{key}, " for key in self.keys)
         adds = "".join(f", {column.add} AS {column.name}" for column in self.columns)
-        source = contributions(self.model, self.rollup, source="delta", where=where)
+        source = self.contributions(source="delta", where=where)
         statement = f"WITH c AS MATERIALIZED (\n{source}\n), fine AS (\n"
         statement += f"SELECT {keys}s.{self.unit}, sum(s.sign) AS n{adds}\nFROM c s GROUP BY {group}\n), "
         spread_adds = "".join(f", {_again(column)}" for column in self.columns)
@@ -210,6 +220,16 @@ class _Compiler:
 
     def upsert(self) -> str:
         columns = (*self.keys, "per", "bucket")
+        added, source = self.additions()
+        return (
+            f"INSERT INTO {self.table} AS t ({_list('tenant_id', *columns, *added)})\n"
+            f"SELECT %(tenant_id)s, {_list(*columns, *added)} FROM (\n{source}\n) a\nORDER BY {_list(*columns)}\n"
+            f"ON CONFLICT ({_list('tenant_id', *columns)}) DO UPDATE SET {self.sets(added)}"
+        )
+
+    def additions(self) -> tuple[tuple[str, ...], str]:
+        """What is added to each row: the columns, and a SELECT of the row's keys, per, bucket and these."""
+        columns = (*self.keys, "per", "bucket")
         source = "SELECT * FROM wide"
         for suffix, _, _ in self.distinct:
             source += f" UNION ALL SELECT * FROM changed_{suffix}"
@@ -219,43 +239,42 @@ class _Compiler:
             keys = "".join(f"s.{column}, " for column in columns)
             group = ", ".join(str(i + 1) for i in range(len(columns)))
             source = f"SELECT {keys}sum(s.n) AS n{adds} FROM ({source}) s GROUP BY {group}"
-        added = ["n", *(column.name for column in self.columns), *(f"distinct_{suffix}" for suffix, _, _ in self.distinct)]
-        sets = []
-        for name in added:
-            column = next((column for column in self.columns if column.name == name), None)
-            if column is not None and column.extreme:
-                sets.append(f"{name} = {column.extreme}(t.{name}, excluded.{name})")
-            else:
-                sets.append(f"{name} = t.{name} + excluded.{name}")
+        added = ("n", *(column.name for column in self.columns), *(f"distinct_{suffix}" for suffix, _, _ in self.distinct))
         extremes = {column.name for column in self.extremes}
-        values = ", ".join(f"w.{name}" if name in extremes else f"coalesce(w.{name}, 0)" for name in added)
+        values = ", ".join(f"w.{name}" if name in extremes else f"coalesce(w.{name}, 0) AS {name}" for name in added)
         # What cancels out within the delta changes nothing, unless it may move an extreme.
         moved = [f"coalesce(w.{name}, 0) <> 0" for name in added if name not in extremes]
-        moved += [f"w.{name} IS NOT NULL" for name in extremes]
-        return (
-            f"INSERT INTO {self.table} AS t ({_list('tenant_id', *columns, *added)})\n"
-            f"SELECT %(tenant_id)s, {', '.join(f'w.{column}' for column in columns)}, {values}\nFROM ({source}) w\n"
-            f"WHERE {' OR '.join(moved)}\nORDER BY {', '.join(f'w.{column}' for column in columns)}\n"
-            f"ON CONFLICT ({_list('tenant_id', *columns)}) DO UPDATE SET {', '.join(sets)}"
+        moved += [f"w.{name} IS NOT NULL" for name in sorted(extremes)]
+        picked = ", ".join(f"w.{column}" for column in columns)
+        return added, f"SELECT {picked}, {values}\nFROM ({source}) w\nWHERE {' OR '.join(moved)}"
+
+    def sets(self, added: tuple[str, ...]) -> str:
+        """How a row takes what is added to it."""
+        extremes = {column.name: column.extreme for column in self.extremes}
+        return ", ".join(
+            f"{name} = {extremes[name]}(t.{name}, excluded.{name})"
+            if name in extremes
+            else f"{name} = t.{name} + excluded.{name}"
+            for name in added
         )
 
     # ── taking back ──
 
     def note_dirty(self, where: str) -> str:
-        source = contributions(self.model, self.rollup, source="delta", where=f"s.sign < 0 AND {where}")
+        source = self.contributions(source="delta", where=f"s.sign < 0 AND {where}")
         keys = "".join(f"s.{key}, " for key in self.keys)
         day = "s.day" if self.unit == "day" else "date_trunc('day', s.hour)"
-        return f"INSERT INTO dirty_{self.rollup.name}\nSELECT DISTINCT {keys}{day} FROM (\n{source}\n) s"
+        return f"INSERT INTO {self.dirty}\nSELECT DISTINCT {keys}{day} FROM (\n{source}\n) s"
 
     def repair(self, filled: str) -> tuple[str, ...]:
-        dirty = f"dirty_{self.rollup.name}"
+        dirty = self.dirty
         bounds = (
             "s.id >= milepost.id_from((d.day - interval '27 hours') AT TIME ZONE 'UTC')"
             f" AND s.id < milepost.id_from((d.day + interval '51 hours') AT TIME ZONE 'UTC') AND {filled}"
         )
         if "actor" in self.rollup.by:
             bounds += " AND s.actor_id = d.actor_id"
-        source = contributions(self.model, self.rollup, source=ACTIVITIES, where=bounds)
+        source = self.contributions(source=ACTIVITIES, where=bounds)
         adds = ", ".join(f"{column.add} AS {column.name}" for column in self.extremes)
         same_day = "c.day = d.day" if self.unit == "day" else "c.hour >= d.day AND c.hour < d.day + interval '1 day'"
         same = " AND ".join([f"c.{key} = d.{key}" for key in self.keys] + [same_day])
@@ -356,7 +375,7 @@ class _Compiler:
             "s.id >= milepost.id_from((%(first)s::timestamp - interval '27 hours') AT TIME ZONE 'UTC')"
             " AND s.id < milepost.id_from((%(last)s::timestamp + interval '27 hours') AT TIME ZONE 'UTC')"
         )
-        source = contributions(self.model, self.rollup, source=ACTIVITIES, where=bounds)
+        source = self.contributions(source=ACTIVITIES, where=bounds)
         return f"SELECT s.* FROM (\n{source}\n) s WHERE s.{self.unit} >= %(first)s AND s.{self.unit} < %(last)s{extra}"
 
     def verify_fine(self, per: str) -> Check:
@@ -367,7 +386,7 @@ class _Compiler:
             f", {column.add if column.extreme else f'coalesce({column.add}, 0)'} AS {column.name}" for column in self.columns
         )
         again = f"SELECT {keys}{bucket} AS bucket, sum(s.sign) AS n{adds} FROM (\n{self.recomputed()}\n) s GROUP BY {group}"
-        return self.compare("rollup", True, per, self.own(per, True), again, self.parts())
+        return self.compare(self.kind, True, per, self.own(per, True), again, self.parts())
 
     def verify_wide(self, per: str) -> Check:
         bucket, _ = self.days_of(per, "t.bucket", "t.bucket")
@@ -378,7 +397,7 @@ class _Compiler:
             f"SELECT {keys}{bucket} AS bucket, sum(t.n) AS n{', ' + adds if adds else ''}\n"
             f"FROM ({self.own('day', False)}) t GROUP BY {group} HAVING {bucket} IS NOT NULL"
         )
-        return self.compare("rollup", False, per, self.own(per, False), again, self.parts())
+        return self.compare(self.kind, False, per, self.own(per, False), again, self.parts())
 
     def verify_seen_days(self, suffix: str) -> Check:
         keys = "".join(f"s.{key}, " for key in self.keys)

@@ -1,0 +1,1 @@
+"""Boards: who stands where among all, exact in the transaction that changes a score. See docs/boards.md."""

@@ -1,0 +1,126 @@
+-- Reading boards. {table} is a board's table of members, {table}_range its counted ranges; {member} is the column of who is ranked.
+
+-- name: group_here
+-- A group and its zone at a moment; NULL: the model's.
+SELECT g.group_id, s.time_zone
+FROM milepost.groups g
+LEFT JOIN LATERAL (
+    SELECT s.time_zone FROM milepost.group_span s
+    WHERE s.tenant_id = g.tenant_id AND s.group_id = g.group_id AND s.since <= %(now)s AND s.until > %(now)s
+    ORDER BY s.since DESC
+    LIMIT 1
+) s ON true
+WHERE g.tenant_id = %(tenant_id)s AND g.external_id = %(group)s
+
+-- name: before
+-- Part of others: how many of a ranking stand before a key `k`, in the bucket that `k` has. Whole upper ranges, whole lower ranges
+-- within the upper one that holds it, and what is left by the index: no more than one lower range, of bounded size.
+SELECT coalesce((
+        SELECT sum(r.n) FROM {table}_range r
+        WHERE r.tenant_id = %(tenant_id)s AND r.per = %(per)s AND r.bucket = k.bucket AND r.group_id = %(group_id)s
+          AND r.level = 1 AND (r.place, r.tie, r.member) < (u.place, u.tie, u.member)
+    ), 0) + coalesce((
+        SELECT sum(r.n) FROM {table}_range r
+        WHERE r.tenant_id = %(tenant_id)s AND r.per = %(per)s AND r.bucket = k.bucket AND r.group_id = %(group_id)s
+          AND r.level = 0 AND (r.place, r.tie, r.member) >= (u.place, u.tie, u.member)
+          AND (r.place, r.tie, r.member) < (l.place, l.tie, l.member)
+    ), 0) + (
+        SELECT count(*) FROM {table} t
+        WHERE t.tenant_id = %(tenant_id)s AND t.per = %(per)s AND t.bucket = k.bucket AND t.group_id = %(group_id)s
+          AND (t.place, t.tie, t.{member}) >= (l.place, l.tie, l.member)
+          AND (t.place, t.tie, t.{member}) < (k.place, k.tie, k.member)
+    ) AS n
+FROM (
+    SELECT coalesce(max(r.place), '-Infinity') AS place, coalesce(max(r.tie), -9223372036854775808) AS tie, coalesce(max(r.member), 0) AS member
+    FROM (
+        SELECT r.place, r.tie, r.member FROM {table}_range r
+        WHERE r.tenant_id = %(tenant_id)s AND r.per = %(per)s AND r.bucket = k.bucket AND r.group_id = %(group_id)s
+          AND r.level = 1 AND (r.place, r.tie, r.member) <= (k.place, k.tie, k.member)
+        ORDER BY r.place DESC, r.tie DESC, r.member DESC LIMIT 1
+    ) r
+) u
+CROSS JOIN LATERAL (
+    SELECT coalesce(max(r.place), '-Infinity') AS place, coalesce(max(r.tie), -9223372036854775808) AS tie, coalesce(max(r.member), 0) AS member
+    FROM (
+        SELECT r.place, r.tie, r.member FROM {table}_range r
+        WHERE r.tenant_id = %(tenant_id)s AND r.per = %(per)s AND r.bucket = k.bucket AND r.group_id = %(group_id)s
+          AND r.level = 0 AND (r.place, r.tie, r.member) <= (k.place, k.tie, k.member)
+        ORDER BY r.place DESC, r.tie DESC, r.member DESC LIMIT 1
+    ) r
+) l
+
+-- name: moved
+-- Part of others: how many had a better rank in the window before than `p` had; NULL where it had none. A look-up of its row there,
+-- and then a rank as any other.
+SELECT (
+    SELECT b.n FROM (SELECT w.bucket, w.place, {tie w} AS tie, 0 AS member) k CROSS JOIN LATERAL ({before}) b
+) AS n
+FROM {table} w
+WHERE w.tenant_id = %(tenant_id)s AND w.group_id = %(group_id)s AND w.{member} = p.member AND w.per = %(per)s
+  AND w.bucket = %(previous)s AND w.place IS NOT NULL
+
+-- name: members
+-- How many take a rank; counted with the ranges.
+SELECT r.n FROM {table}_range r
+WHERE r.tenant_id = %(tenant_id)s AND r.per = %(per)s AND r.bucket = %(bucket)s AND r.group_id = %(group_id)s AND r.level = 2
+
+-- name: page
+-- A page of a ranking, from a key on ({after} leaves it out at the top), with how many stand before its first, who has no better
+-- rank than those. One statement, so one snapshot: no rank is of another moment than its neighbour's.
+WITH page AS MATERIALIZED (
+    SELECT t.place, t.tie, t.{member} AS member FROM {table} t
+    WHERE t.tenant_id = %(tenant_id)s AND t.per = %(per)s AND t.bucket = %(bucket)s AND t.group_id = %(group_id)s
+      AND t.place IS NOT NULL{after}
+    ORDER BY t.place, t.tie, t.{member}
+    LIMIT {rows}
+)
+SELECT p.place, p.tie, p.member, a.external_id, p.place * {units}, {movement}, {counted}
+FROM page p
+JOIN {names} a ON a.tenant_id = %(tenant_id)s AND a.{number} = p.member
+ORDER BY p.place, p.tie, p.member
+
+-- name: counted
+-- Part of a page: what stands before its first row, by full key and by rank.
+(SELECT b.n FROM (SELECT %(bucket)s::timestamp AS bucket, f.place, f.tie, f.member FROM page f
+    ORDER BY f.place, f.tie, f.member LIMIT 1) k CROSS JOIN LATERAL ({before}) b),
+(SELECT b.n FROM (SELECT %(bucket)s::timestamp AS bucket, f.place, {tie f} AS tie, 0 AS member FROM page f
+    ORDER BY f.place, f.tie, f.member LIMIT 1) k CROSS JOIN LATERAL ({before}) b)
+
+-- name: standing
+-- One member's place and its neighbours', at most {around} on each side, in one statement, so in one snapshot. Of a member that has
+-- no rank there is no row. `near` is where the ladder begins that its ranks are counted from; `next` who is next better, which with
+-- equal ranks may be further off than a neighbour.
+WITH me AS MATERIALIZED (
+    SELECT t.place, t.tie, t.{member} AS member FROM {table} t
+    WHERE t.tenant_id = %(tenant_id)s AND t.group_id = %(group_id)s AND t.{member} = %(member)s AND t.per = %(per)s
+      AND t.bucket = %(bucket)s AND t.place IS NOT NULL
+), page AS MATERIALIZED (
+    SELECT b.place, b.tie, b.member FROM me CROSS JOIN LATERAL (
+        SELECT t.place, t.tie, t.{member} AS member FROM {table} t
+        WHERE t.tenant_id = %(tenant_id)s AND t.per = %(per)s AND t.bucket = %(bucket)s AND t.group_id = %(group_id)s
+          AND (t.place, t.tie, t.{member}) < (me.place, me.tie, me.member)
+        ORDER BY t.place DESC, t.tie DESC, t.{member} DESC
+        LIMIT {around}
+    ) b
+    UNION ALL
+    SELECT me.place, me.tie, me.member FROM me
+    UNION ALL
+    SELECT b.place, b.tie, b.member FROM me CROSS JOIN LATERAL (
+        SELECT t.place, t.tie, t.{member} AS member FROM {table} t
+        WHERE t.tenant_id = %(tenant_id)s AND t.per = %(per)s AND t.bucket = %(bucket)s AND t.group_id = %(group_id)s
+          AND (t.place, t.tie, t.{member}) > (me.place, me.tie, me.member)
+        ORDER BY t.place, t.tie, t.{member}
+        LIMIT {around}
+    ) b
+)
+SELECT p.place, p.tie, p.member, a.external_id, p.place * {units}, {movement}, {counted},
+    (SELECT n.place * {units} FROM me CROSS JOIN LATERAL (
+        SELECT t.place FROM {table} t
+        WHERE t.tenant_id = %(tenant_id)s AND t.per = %(per)s AND t.bucket = %(bucket)s AND t.group_id = %(group_id)s
+          AND (t.place, t.tie, t.{member}) < (me.place, {tie me}, 0)
+        ORDER BY t.place DESC, t.tie DESC, t.{member} DESC
+        LIMIT 1
+    ) n)
+FROM page p
+JOIN {names} a ON a.tenant_id = %(tenant_id)s AND a.{number} = p.member
+ORDER BY p.place, p.tie, p.member

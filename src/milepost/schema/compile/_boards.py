@@ -1,0 +1,204 @@
+"""A board: the rollup whose rows carry the score index, and beside it the counted ranges that make a rank cheap.
+
+A row of `board_NAME` is one member of one board in one window: the parts of its score, kept exact as a rollup's are (`_fold`), and
+two columns that PostgreSQL derives from them:
+
+- `place`: the score, turned so that less is better; NULL for who takes no rank (hidden, too few activities, no score).
+- `tie`: since when the member has that score, in microseconds of `occurred_at`: that of the first activity that reached it where it
+  is a minimum or maximum, else that of the last one that counts in it. Less is better here, too.
+
+The index on (board, place, tie, member) is the ranking itself. How many stand before one is what `_ranges` counts; it takes each
+change of a place from `touched_NAME`, where the fold notes what the row was before it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from milepost.model import Board, Model
+from milepost.schema.compile._columns import Column, columns_of
+from milepost.schema.compile._contributions import literal
+from milepost.schema.compile._fold import Check, CompiledRollup, RollupCompiler
+from milepost.schema.compile._ranges import Ranges, compile_ranges
+from milepost.schema.compile._ranked import member_column, ranked_contributions, tally_of
+
+__all__ = ["CompiledBoard", "compile_board", "score_units"]
+
+NEVER = "(-9223372036854775807 - 1)"  # a tie before all others: of a score of 0 that nothing moved
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompiledBoard:
+    """tally: the rollup beneath; its fold also notes in `touched_NAME`. hide, show: of one member (parameter `member_id`)."""
+
+    name: str
+    table: str
+    member: str  # the column of who is ranked
+    by_group: bool
+    tally: CompiledRollup
+    ranges: Ranges
+    hide: str
+    ddl: tuple[str, ...]
+    temp_ddl: tuple[str, ...]
+    verify: tuple[Check, ...]
+
+
+def compile_board(model: Model, board: Board) -> CompiledBoard:
+    return _Compiler(model, board).board_compiled()
+
+
+def score_units(model: Model, board: Board) -> str:
+    """What turns a place into the score in the user's units, as the factor of a SQL expression."""
+    by = board.by
+    sign = "" if board.order == "up" else "-"
+    scaled = by.function in ("sum", "avg", "weighted_avg", "min", "max")
+    scale = model.measures()[by.arguments[0]].scale if scaled else 0
+    return f"{sign}{Decimal(1).scaleb(-scale)}"
+
+
+class _Compiler(RollupCompiler):
+    kind = "board"
+
+    def __init__(self, model: Model, board: Board) -> None:
+        super().__init__(model, tally_of(board, ("group", "actor") if board.rank == "actor" else ("group",)))
+        self.board = board
+        self.member = member_column(board)
+        self.table = f"milepost.board_{board.name}"
+        self.dirty = f"dirty_board_{board.name}"
+        self.touched = f"touched_{board.name}"
+        self.key_types = (("group_id", "bigint", ""), (self.member, "bigint", ""))
+        self.keys = ("group_id", self.member)
+        self.columns = self.parts_of_score()
+        self.extremes = tuple(column for column in self.columns if column.extreme)
+        self.windows = tuple(f"term:{window}" if window in model.terms else window for window in board.windows)
+
+    def contributions(self, *, source: str, where: str = "true") -> str:
+        return ranked_contributions(self.model, self.board, source=source, where=where)
+
+    def board_compiled(self) -> CompiledBoard:
+        tally = self.compile()
+        ranges = compile_ranges(self.board.name, self.table, self.member)
+        return CompiledBoard(
+            name=self.board.name,
+            table=self.table,
+            member=self.member,
+            by_group=self.board.by_group,
+            tally=tally,
+            ranges=ranges,
+            hide=self.hide(),
+            ddl=(*tally.ddl, *ranges.ddl),
+            temp_ddl=(*tally.temp_ddl, *ranges.temp_ddl),
+            verify=(*tally.verify, self.verify_hidden(), *ranges.verify),
+        )
+
+    # ── the score ──
+
+    def parts_of_score(self) -> tuple[Column, ...]:
+        by = self.board.by
+        moment = "(extract(epoch FROM s.occurred_at) * 1000000)::bigint"
+        if by.function in ("min", "max"):
+            # One value of two parts, so that one comparison finds the best and, of equal ones, the first.
+            measure, turned = f"s.m_{by.arguments[0]}", "" if by.function == "min" else "-"
+            add = f"{by.function}(ARRAY[{measure}, {turned}{moment}]) FILTER (WHERE s.sign > 0 AND {measure} IS NOT NULL)"
+            return (Column(name="best", type="bigint[]", add=add, extreme="LEAST" if by.function == "min" else "GREATEST"),)
+        match by.function:
+            case "sum":
+                counts = f" AND s.m_{by.arguments[0]} <> 0"
+            case "avg" | "weighted_avg" | "share":
+                counts = "".join(f" AND s.m_{measure} IS NOT NULL" for measure in by.arguments)
+            case "distinct":
+                counts = f" AND s.value_{self.distinct[0][0]} IS NOT NULL"
+            case _:
+                counts = ""
+        held = Column(name="held_at", type="bigint", add=f"max({moment}) FILTER (WHERE s.sign > 0{counts})", extreme="GREATEST")
+        counted = tuple(column for column in columns_of(self.rollup) if column.name != "last_at")
+        return (*counted, held)
+
+    def score(self) -> str:
+        """In stored units, NULL where there is none yet."""
+        by = self.board.by
+        match by.function:
+            case "count":
+                return "n"
+            case "sum":
+                return f"sum_{by.arguments[0]}"
+            case "avg":
+                return f"round(sum_{by.arguments[0]} / nullif(n_{by.arguments[0]}, 0), 6)"
+            case "weighted_avg":
+                return "round(weighted_0 / nullif(weight_0, 0), 6)"
+            case "share":
+                return f"round(passed_0::numeric / nullif(n_{by.arguments[0]}, 0), 6)"
+            case "distinct":
+                return f"distinct_{self.distinct[0][0]}"
+            case _:
+                return "best[1]"
+
+    def ddl(self) -> tuple[str, ...]:
+        table, *more = super().ddl()
+        best = self.board.by.function in ("min", "max")
+        tie = f"{'-' if self.board.by.function == 'max' else ''}best[2]" if best else f"coalesce(held_at, {NEVER})"
+        windows = ", ".join(literal(window) for window in self.windows)
+        score = self.score()
+        ranked = f"n >= {self.board.activities_min} AND NOT hidden AND per IN ({windows}) AND {score} IS NOT NULL"
+        turned = "" if self.board.order == "up" else "-"
+        derived = (
+            "    hidden boolean NOT NULL DEFAULT false,\n"
+            f"    place numeric GENERATED ALWAYS AS (CASE WHEN {ranked} THEN {turned}({score})::numeric END) STORED,\n"
+            f"    tie bigint GENERATED ALWAYS AS (CASE WHEN {ranked} THEN {tie} END) STORED,\n"
+        )
+        at = table.index("    PRIMARY KEY")
+        # The index also finds the rows of a span of days for verify, as that of (tenant_id, per, bucket) does for a rollup.
+        index = f"CREATE INDEX ON {self.table} (tenant_id, per, bucket, group_id, place, tie, {self.member})"
+        beside = tuple(statement for statement in more if not statement.startswith(f"CREATE INDEX ON {self.table} ("))
+        return (table[:at] + derived + table[at:], index, *beside)
+
+    def temp_ddl(self) -> tuple[str, ...]:
+        touched = (
+            f"CREATE TEMP TABLE IF NOT EXISTS {self.touched} (group_id bigint NOT NULL, {self.member} bigint NOT NULL,"
+            ' per text COLLATE "C" NOT NULL, bucket timestamp NOT NULL, place numeric, tie bigint) ON COMMIT DELETE ROWS'
+        )
+        return (*super().temp_ddl(), touched)
+
+    # ── folding ──
+
+    def upsert(self) -> str:
+        """As a rollup's, and what was there before is noted: once in a transaction, where a change of history folds twice."""
+        columns = (*self.keys, "per", "bucket")
+        added, source = self.additions()
+        names = ", ".join(columns)
+        picked = ", ".join(f"a.{column}" for column in columns)
+        same_row = " AND ".join(f"t.{column} = a.{column}" for column in columns)
+        same_note = " AND ".join(f"o.{column} = a.{column}" for column in columns)
+        values = ", ".join(f"a.{name}" for name in added)
+        hidden = (
+            f"EXISTS (SELECT FROM milepost.board_member h WHERE h.tenant_id = %(tenant_id)s AND h.board = {literal(self.board.name)}"
+            f" AND h.member_id = a.{self.member} AND h.shown = 'hidden' OFFSET 0)"
+        )
+        return (
+            f", added AS MATERIALIZED (\n{source}\n), noted AS (\n"
+            f"INSERT INTO {self.touched} ({names}, place, tie)\nSELECT {picked}, t.place, t.tie FROM added a\n"
+            f"LEFT JOIN LATERAL (SELECT t.place, t.tie FROM {self.table} t WHERE t.tenant_id = %(tenant_id)s AND {same_row}"
+            f" OFFSET 0) t ON true\nWHERE NOT EXISTS (SELECT FROM {self.touched} o WHERE {same_note})\n)\n"
+            f"INSERT INTO {self.table} AS t (tenant_id, {names}, {', '.join(added)}, hidden)\n"
+            f"SELECT %(tenant_id)s, {picked}, {values}, {hidden}\nFROM added a ORDER BY {picked}\n"
+            f"ON CONFLICT (tenant_id, {names}) DO UPDATE SET {self.sets(added)}"
+        )
+
+    def hide(self) -> str:
+        """Of one member, all its rows: `hidden` says whether it takes no rank from now on."""
+        names = ", ".join((*self.keys, "per", "bucket"))
+        return (
+            f"WITH was AS (\nINSERT INTO {self.touched} ({names}, place, tie)\nSELECT {names}, place, tie FROM {self.table}\n"
+            f"WHERE tenant_id = %(tenant_id)s AND {self.member} = %(member_id)s\n)\n"
+            f"UPDATE {self.table} SET hidden = %(hidden)s WHERE tenant_id = %(tenant_id)s AND {self.member} = %(member_id)s"
+        )
+
+    def verify_hidden(self) -> Check:
+        sql = (
+            f"SELECT jsonb_build_object('group_id', t.group_id, '{self.member}', t.{self.member}), t.per, t.bucket,"
+            f" to_jsonb(t.hidden), to_jsonb(NOT t.hidden)\nFROM {self.table} t WHERE t.tenant_id = %(tenant_id)s AND t.hidden <>"
+            f" EXISTS (SELECT FROM milepost.board_member h WHERE h.tenant_id = %(tenant_id)s"
+            f" AND h.board = {literal(self.board.name)} AND h.member_id = t.{self.member} AND h.shown = 'hidden')"
+        )
+        return Check(what="hidden", chunked=False, sql=sql)

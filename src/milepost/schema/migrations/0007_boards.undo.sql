@@ -1,0 +1,3 @@
+-- Without it everybody is shown.
+
+DROP TABLE milepost.board_member;

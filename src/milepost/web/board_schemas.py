@@ -1,0 +1,41 @@
+"""The shapes of boards, for the API's description."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from milepost.web.schemas import Next, Number
+
+__all__ = ["BoardPage", "Ranked", "Standing"]
+
+
+class Ranked(Struct):
+    rank: int
+    member: Annotated[str | None, Meta(description="null: the viewer may not know who it is.")]
+    score: Number
+    movement: Annotated[
+        int | None, Meta(description="Ranks come up since the window before; null without one, or a rank in it.")
+    ]
+
+
+class BoardPage(Struct):
+    items: list[Ranked]
+    next: Next
+    members: Annotated[int, Meta(description="How many take a rank.")]
+    window: str
+    begins: Annotated[
+        str | None, Meta(description="The window's first date in the board's zone; a term's name; null for `all`.")
+    ]
+
+
+class Standing(Struct):
+    member: str
+    rank: Annotated[int | None, Meta(description="null: it takes none here.")]
+    score: Number | None
+    percentile: Annotated[Number | None, Meta(description="100 for the first, 0 for the last.")]
+    movement: int | None
+    members: int
+    to_next: Annotated[Number | None, Meta(description="What is missing to the next better score; null for the first.")]
+    around: list[Ranked]
