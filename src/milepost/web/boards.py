@@ -10,15 +10,17 @@ from typing import Annotated
 from litestar import Response, get
 from litestar.params import QueryParameter
 
+from milepost.access.viewer import reader_of
 from milepost.boards.ranking import Ranking, find_ranking
 from milepost.boards.read import read_page
 from milepost.boards.standing import AROUND_MAX, read_standing
 from milepost.postgres import Connection
+from milepost.rollups.sight import require_sight
 from milepost.web import board_schemas
 from milepost.web.answers import page, tagged
 from milepost.web.openapi import documented
 from milepost.web.parameters import Cursor, IdInPath, Limit, moment
-from milepost.web.request import ApiRequest, reads, unescape
+from milepost.web.request import ApiRequest, unescape, views
 
 __all__ = ["routes"]
 
@@ -43,7 +45,7 @@ Movement = Annotated[
 
 @get(
     "/v1/boards/{name:str}",
-    guards=[reads],
+    guards=[views],
     summary="A board, from the top to any depth",
     description="`rank` is exact at the moment of the answer; `movement` is by how many ranks a member has come up since the window "
     "before, null where it had none. 503 while the board is being filled from history.",
@@ -67,7 +69,7 @@ async def board(
 
 @get(
     "/v1/boards/{name:str}/standing",
-    guards=[reads],
+    guards=[views],
     summary="Where one member stands",
     description="Its rank among all, with the neighbours on each side. `percentile` is 100 for the first and 0 for the last; `to_next` "
     "is what is missing to the score of who is next better. Who takes no rank there has `rank` null.",
@@ -96,6 +98,9 @@ async def _ranking(
     tenant_id, model = request.user.tenant_id, request.services.models.current.model
     now = moment("at", at) or datetime.now(UTC)
     async with request.services.db.transaction("point", tenant_id=tenant_id, snapshot=True) as conn:
+        reader = await reader_of(conn, tenant_id, request.viewer, model)
+        if group is not None:  # everywhere is everybody's
+            await require_sight(conn, tenant_id, reader, {"group": group})
         yield conn, await find_ranking(conn, tenant_id, model, unescape(name), group=group, window=window, now=now)
 
 
