@@ -48,24 +48,32 @@ class Refused:
 
 @dataclass(kw_only=True)
 class Care:
-    """What a lane knows of a tenant whose load failed. tries: of its first batch, alone."""
+    """What a lane knows of a tenant whose load failed. tries: of its first batch, alone. alone: so many of its next batches are loaded
+    one by one. ends_sessions: its first batch, where it is known to end each session that loads it, and how.
+    """
 
     batches_max: int = BATCHES_TOGETHER
     tries: int = 0
     not_before: float = 0.0
     first_failed_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     isolation: Isolation | None = None
+    alone: int = 0
+    ends_sessions: tuple[Batch, Fault] | None = None
 
     def wait(self) -> None:
         """The next try comes later: after up to half a second the first time, and twice as long each time."""
-        longest = min(RETRY_S_MAX, RETRY_S * 2 ** (self.tries - 1))
+        longest = min(RETRY_S_MAX, RETRY_S * 2 ** max(0, self.tries - 1))
         self.not_before = monotonic() + random.uniform(longest / 2, longest)
 
     def went_well(self) -> None:
         """Batches are done with, so the next ones begin anew, and may be more at once."""
-        self.tries, self.isolation, self.not_before = 0, None, 0.0
+        self.tries, self.isolation, self.ends_sessions, self.not_before = 0, None, None, 0.0
         self.first_failed_at = datetime.now(UTC)
-        self.batches_max *= 2
+        if self.alone > 1:
+            self.alone -= 1
+        else:
+            self.alone = 0
+            self.batches_max *= 2
 
 
 class Isolation:

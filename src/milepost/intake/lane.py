@@ -287,6 +287,10 @@ class LaneReader:
             found.update((batch.batch_id, row[0]) for batch, row in zip(wanted, rows, strict=True))
         return [found[batch.batch_id] for batch in batches]
 
+    def is_pending(self, batch_id: int) -> bool:
+        """Whether it was polled, and is not known to be loaded."""
+        return batch_id in self._pending
+
     # ── What is loaded ─────────────────────────────────────────────────────────────────────────────────────────────
 
     async def mark(self, loaded: Collection[Loaded]) -> None:

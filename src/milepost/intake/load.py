@@ -211,7 +211,8 @@ class Lane:
         except ModelChanged:
             await self._compile()
             return 0
-        except NOT_THE_BATCHS:
+        except NOT_THE_BATCHS as error:
+            self.trouble.ended(tenant_id, run, error)
             raise
         except Exception as error:
             if self.conn.closed:

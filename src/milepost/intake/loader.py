@@ -20,6 +20,7 @@ import structlog
 from milepost import telemetry
 from milepost.errors import MilepostError
 from milepost.intake._balance import plan
+from milepost.intake.isolate import Care
 from milepost.intake.lane import LeaseLost
 from milepost.intake.load import Lane
 from milepost.intake.queue import Queue
@@ -61,6 +62,8 @@ class Loader:
         self._conn: Connection | None = None
         # The lanes it has, or asks for: `leaving` is set when it is to be left, the task ends when it was.
         self._served: dict[int, tuple[asyncio.Event, asyncio.Task[None]]] = {}
+        # By lane: tenants whose load ended a session, which the next one must know.
+        self._suspects: dict[int, dict[int, Care]] = {}
         self._failures: dict[int, int] = {}
         self._not_before: dict[int, float] = {}
 
@@ -138,6 +141,7 @@ class Loader:
     async def _serve(self, lane: int, leaving: asyncio.Event) -> None:
         """Load the lane until it is to be left, or its session ends."""
         session = Lane(self.db, self.queue, lane, self.holder, self.settings, leaving=leaving)
+        session.trouble.remember(self._suspects.setdefault(lane, {}))
         try:
             if not await session.open():
                 return

@@ -10,6 +10,7 @@ Commands are not searched for stretch by stretch: a list of them is one transact
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ import msgspec
 import structlog
 
 from milepost import faults, telemetry
-from milepost.errors import DatabaseUnavailable, Timeout
+from milepost.errors import DatabaseUnavailable, MilepostError, Timeout
 from milepost.intake import _rows
 from milepost.intake._batches import Batch, Kind, Loaded
 from milepost.intake.commands import decode_commands
@@ -33,18 +34,28 @@ if TYPE_CHECKING:
 
 __all__ = ["NOT_THE_BATCHS", "Trouble"]
 
-# Not the batch's fault: the session ends with these, and another one begins.
+# Not the batch's fault, or not to be told from what is not: the session ends with these, and another one begins.
 NOT_THE_BATCHS = (DatabaseUnavailable, LeaseLost, Timeout)
+# A session that ended without a word, or for want of memory, or because its transaction took too long: it may be of what it loaded.
+OF_WHAT_IT_LOADED = frozenset({None, "53200", "25P04"})
 
 _log = structlog.get_logger(__name__)
 
 
 class Trouble:
-    """Of one lane's session: a session that ends forgets it all, and the next one finds out again."""
+    """Of one lane's session: a session that ends forgets it all, and the next one finds out again. Only whose load ended it is
+    remembered (`remember`), for else it would end every session.
+    """
 
     def __init__(self, lane: Lane) -> None:
         self._lane = lane
         self._tenants: dict[int, Care] = {}
+        self._suspects: dict[int, Care] = {}  # those of them whose load ended a session
+
+    def remember(self, suspects: dict[int, Care]) -> None:
+        """Of earlier sessions of this lane, and for later ones: theirs and ours are noted in the same place."""
+        self._suspects = suspects
+        self._tenants.update(suspects)
 
     def next_due(self, waiting: Iterable[int]) -> int | None:
         """The first of the waiting tenants whose turn it is; None where each is waiting for its next try."""
@@ -59,7 +70,8 @@ class Trouble:
         return None if care is None else care.batches_max
 
     def isolating(self, tenant_id: int) -> bool:
-        return tenant_id in self._tenants and self._tenants[tenant_id].isolation is not None
+        care = self._tenants.get(tenant_id)
+        return care is not None and (care.isolation is not None or care.ends_sessions is not None)
 
     def forget(self) -> None:
         self._tenants.clear()
@@ -70,6 +82,31 @@ class Trouble:
             care.went_well()
             if care.batches_max >= BATCHES_TOGETHER:
                 del self._tenants[tenant_id]
+                self._suspects.pop(tenant_id, None)
+
+    def ended(self, tenant_id: int, run: Sequence[Batch], error: MilepostError) -> None:
+        """The session ended while it loaded the run. If that may be of what it loaded, its batches are loaded one by one next, and
+        the one that ends `load_tries_max` sessions alone, and each time it is tried, is set aside as a whole. It is not searched
+        for its rows: each time, PostgreSQL starts anew, and everybody's work with it.
+        """
+        if not isinstance(error, DatabaseUnavailable) or error.facts.get("sqlstate") not in OF_WHAT_IT_LOADED:
+            return
+        care = self._suspects[tenant_id] = self._tenants.setdefault(tenant_id, Care())
+        care.isolation = None
+        if len(run) > 1:
+            care.batches_max, care.alone, care.tries = 1, len(run), 0
+        else:
+            care.batches_max = 1
+            care.tries += 1
+            if care.tries >= self._lane.settings.load_tries_max:
+                fault = fault_of(error)
+                care.ends_sessions = run[0], replace(fault, facts={**fault.facts, "searched": False})
+        care.wait()
+        _log.warning(
+            "a session ended while it loaded",
+            lane=self._lane.lane, tenant_id=tenant_id, batches=len(run), first_batch_id=run[0].batch_id, tries=care.tries,
+            error=str(error),
+        )  # fmt: skip
 
     async def failed(self, tenant_id: int, run: Sequence[Batch], error: Exception) -> int:
         """A run failed, and not by chance. → how many of its batches are done with all the same: 0, but for commands."""
@@ -107,6 +144,8 @@ class Trouble:
     async def isolate(self, tenant_id: int) -> int:
         """One more stretch of the tenant's batch, in a transaction of its own. → 1 when the batch is done with, else 0."""
         care = self._tenants[tenant_id]
+        if care.ends_sessions is not None:
+            return await self._set_aside_unsearched(care)
         isolation = care.isolation
         assert isolation is not None
         began = monotonic()
@@ -149,6 +188,15 @@ class Trouble:
         )
         await self._set_aside(isolation.batch, mark, letters)
         self.went_well(tenant_id)
+        return 1
+
+    async def _set_aside_unsearched(self, care: Care) -> int:
+        assert care.ends_sessions is not None
+        batch, fault = care.ends_sessions
+        if not self._lane.reader.is_pending(batch.batch_id):  # another process was done with it meanwhile
+            self.went_well(batch.tenant_id)
+            return 0
+        await self._set_aside_whole(batch, care, fault)
         return 1
 
     async def _set_aside_whole(self, batch: Batch, care: Care, fault: Fault) -> None:
