@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, example, given, settings
 from histories import BUSY, MODEL, Player, changing_histories, histories
 from milepost.access.keys import create_key
 from milepost.access.tenants import create_tenant
-from milepost.feeds import read
+from milepost.feeds import _sides, listed
 from milepost.model import parse_model
 from milepost.postgres import Database, EmbeddedServer
 from milepost.rollups.verify import verify
@@ -109,7 +109,10 @@ def a_moment_of(player: Player) -> datetime:
 def few_rows_are_looked_at() -> Iterator[None]:
     """Lists whose filters are tested row by row end their pages early, as they do after thousands of rows."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(read, "SCANNED_MAX", 3)
+        patch.setattr(listed, "SCANNED_MAX", 3)
+        patch.setattr(_sides, "LOOKS", (2, 3, 5))
+        patch.setattr(_sides, "LEG_ROWS_MIN", 2)
+        patch.setattr(_sides, "LEGS_UNWINDOWED_MAX", 1)
         yield
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from milepost.feeds import read
-from milepost.storage.filters import Filter
+from milepost.feeds import listed as listed_feeds
 from web_client import Api, run_of, tenant_on
 
 pytest_plugins = ["fix_web"]
@@ -171,7 +171,7 @@ async def test_cursors_belong_to_their_list(api: Api) -> None:
 @pytest.mark.parametrize("scanned", [3, 4, 7])
 async def test_a_page_looks_at_a_bounded_number_of_rows(api: Api, monkeypatch: pytest.MonkeyPatch, scanned: int) -> None:
     """Where few rows match, a page ends early and says where to go on: nothing is repeated or left out."""
-    monkeypatch.setattr(read, "SCANNED_MAX", scanned)
+    monkeypatch.setattr(listed_feeds, "SCANNED_MAX", scanned)
     await api.send(
         *(
             minute_of(
@@ -194,30 +194,6 @@ async def test_a_page_looks_at_a_bounded_number_of_rows(api: Api, monkeypatch: p
         assert await listed(api, source="strava", limit=limit) == [52, 39, 26, 13, 0]
         assert await listed(api, actor="user-1", group="team-2", verb="walk", limit=limit) == [44, 0]
         assert await listed(api, group="team-1", limit=limit) == list(range(59, -1, -1))
-
-
-async def test_audiences(api: Api) -> None:
-    """A reader who may see some audiences gets those alone, with any kind of filter, and pages without gaps."""
-    await api.send(*(minute_of(n, visibility=("public", "group", "private")[n % 3], source="strava") for n in range(30)))
-    current = api.services.models.current
-
-    async def seen(filter: Filter, audiences: tuple[int, ...]) -> list[int]:
-        found: list[int] = []
-        before = None
-        while True:
-            async with api.services.db.transaction("point", tenant_id=api.tenant_id, snapshot=True) as conn:
-                page = await read.read_page(
-                    conn, api.tenant_id, filter, current.model, current.presenter, limit=4, before=before, audiences=audiences
-                )
-            found += keys(page.items)
-            if page.next is None:
-                return found
-            before = page.next
-
-    for filter in (Filter(), Filter(group="team-1"), Filter(actor="user-1"), Filter(verb="run"), Filter(source="strava"),
-                   Filter(group="team-1", verb="run")):  # fmt: skip
-        for audiences in ((0,), (0, 1), (2,), (0, 1, 2)):
-            assert await seen(filter, audiences) == [n for n in range(29, -1, -1) if n % 3 in audiences], (filter, audiences)
 
 
 async def test_a_filter_that_is_being_filled(api: Api) -> None:
@@ -276,3 +252,57 @@ async def test_wrong_parameters(api: Api, query: str, pointer: str, detail: str)
     answer = await api("GET", f"/v1/activities?{query}")
     assert answer.status_code == 400
     assert answer.json()["errors"] == [{"pointer": pointer, "detail": detail}]
+
+
+async def test_a_viewer_sees_of_each_list_what_it_may(api: Api) -> None:
+    """Public activities, those of groups that it may read, and its own private ones; of an unreadable group what is public."""
+    for team in ("team-1", "team-2", "team-3"):
+        await api("PUT", f"/v1/groups/{team}", json={"kind": "team"})
+    await api("PUT", "/v1/groups/team-1/members/user-1", json={"role": "member"})
+    await api.send(
+        *(
+            minute_of(
+                n,
+                actor=f"user-{1 + n % 2}",
+                groups=["team-2", "team-1"] if n % 5 == 0 else [f"team-{1 + n % 3 % 2}"],
+                group=None,
+                visibility=("public", "group", "private")[n // 2 % 3],
+                status="late" if n % 4 == 0 else None,
+            )
+            for n in range(60)
+        ),
+        minute_of(60, actor="user-2", group="team-3", visibility="group"),
+    )
+    everything = await api.all_pages("/v1/activities")
+
+    def visible(item: dict[str, Any], *, group: str | None = None) -> bool:
+        groups = item.get("groups") or [item["group"]]
+        if item["visibility"] == "group":
+            return "team-1" in ([group] if group else groups)
+        return bool(item["visibility"] == "public" or item["actor"] == "user-1")
+
+    viewed: dict[str, Any] = {"headers": {"milepost-viewer": "user-1"}}
+    questions: tuple[tuple[str, dict[str, str], Callable[[dict[str, Any]], bool]], ...] = (
+        ("/v1/activities", {}, lambda item: visible(item)),
+        ("/v1/activities", {"status": "late"}, lambda item: visible(item) and item.get("status") == "late"),
+        ("/v1/activities", {"group": "team-2", "actor": "user-2"},
+         lambda item: visible(item, group="team-2") and item["actor"] == "user-2" and "team-2" in (item.get("groups") or [item["group"]])),
+        ("/v1/groups/team-1/feed", {}, lambda item: visible(item) and "team-1" in (item.get("groups") or [item["group"]])),
+        ("/v1/groups/team-2/feed", {},
+         lambda item: visible(item, group="team-2") and "team-2" in (item.get("groups") or [item["group"]])),
+        ("/v1/actors/user-1/feed", {}, lambda item: visible(item) and item["actor"] == "user-1"),
+        ("/v1/actors/user-2/feed", {}, lambda item: visible(item) and item["actor"] == "user-2"),
+    )  # fmt: skip
+    for path, parameters, wanted in questions:
+        items: list[Any] = []
+        cursor: dict[str, str] = {}
+        while True:
+            found = await api.get(path, params={**parameters, **cursor, "limit": 7}, **viewed)
+            items += found["items"]
+            if found["next"] is None:
+                break
+            cursor = {"cursor": found["next"]}
+        assert items == [item for item in everything if wanted(item)], (path, parameters)
+    included = (await api.get("/v1/activities", params={"include": "group"}, **viewed))["included"]["groups"]
+    assert set(included) == {"team-1"}
+    assert (await api("GET", "/v1/groups/team-3/feed", **viewed)).status_code == 404  # nothing of it is for this viewer

@@ -124,6 +124,21 @@ class Truth:
         said = self.at(self.zones[group], moment) if group is not None else None
         return ZoneInfo(said or self.zone)
 
+    # ── who sees what ──
+
+    def reads(self, viewer: str, group: str) -> bool:
+        """By a membership that holds now, in the group or in one above it."""
+        now = datetime.now(UTC)
+        return not set(self.reach(group, now)).isdisjoint(self.belongs(viewer, now))
+
+    def sees(self, viewer: str | None, item: Activity, group: str | None = None) -> bool:
+        """group: in whose feed. What several groups share is in the feed of each for those who may read that one."""
+        if viewer is None or item.visibility == "public":
+            return True
+        if item.visibility == "private" or not item.groups:
+            return item.actor == viewer
+        return any(self.reads(viewer, one) for one in ([group] if group else item.groups))
+
     # ── what follows ──
 
     def contributions(

@@ -7,7 +7,9 @@ from typing import Any
 
 import msgspec
 
+from milepost.access.viewer import Reader
 from milepost.postgres import Connection, load_queries
+from milepost.rollups.read import put_words
 
 __all__ = ["INCLUDABLE", "include"]
 
@@ -18,9 +20,12 @@ INCLUDABLE = ("actor", "object", "group")
 
 
 async def include(
-    conn: Connection, tenant_id: int, activities: Iterable[dict[str, Any]], wanted: Collection[str]
+    conn: Connection, tenant_id: int, activities: Iterable[dict[str, Any]], wanted: Collection[str], reader: Reader
 ) -> dict[str, dict[str, Any]]:
-    """wanted: some of `INCLUDABLE`. → {"actors": {id: …}, "groups": {id: …}}, of those that are wanted."""
+    """wanted: some of `INCLUDABLE`. → {"actors": {id: …}, "groups": {id: …}}, of those that are wanted.
+
+    A public activity may name a group that the reader may not read: nothing is told of that.
+    """
     activities = list(activities)
     found: dict[str, dict[str, Any]] = {}
     if "actor" in wanted:
@@ -32,7 +37,8 @@ async def include(
         }
     if "group" in wanted:
         ids = {one for activity in activities for one in activity.get("groups") or [activity.get("group")] if one}
-        rows = await conn.execute(_queries.groups, {"tenant_id": tenant_id, "ids": sorted(ids)})
+        query = put_words(_queries.groups, readable=reader.readable)
+        rows = await conn.execute(query, {"tenant_id": tenant_id, "ids": sorted(ids), **reader.parameters})
         found["groups"] = {
             one: {"id": one, "kind": kind, "name": name, "status": status, "attributes": _attributes(attributes)}
             async for one, kind, name, status, attributes in rows

@@ -42,7 +42,7 @@ __all__ = [
     "status",
 ]
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 
 OLDEST_SERVER = 15
 LOCK = "milepost.migrate"

@@ -207,6 +207,8 @@ CREATE INDEX activity_actor ON milepost.activity (tenant_id, actor_id, audience,
 CREATE INDEX activity_group ON milepost.activity (tenant_id, group_id, audience, id) WHERE group_id IS NOT NULL;
 CREATE INDEX activity_object ON milepost.activity (tenant_id, object_kind, object_id, audience, id)
     WHERE object_id IS NOT NULL;
+-- What everybody may see, for the lists of viewers. New rows are its end, so it costs a fifth of one of those above.
+CREATE INDEX activity_public ON milepost.activity (tenant_id, id) WHERE audience = 0;
 
 -- The stream rows of the second and later groups of an activity.
 CREATE TABLE milepost.activity_stream (

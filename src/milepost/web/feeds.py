@@ -14,6 +14,7 @@ from litestar.params import QueryParameter
 
 from milepost.access.actors import actor_ids
 from milepost.access.groups import group_ids
+from milepost.access.viewer import readable, reader_of
 from milepost.errors import FieldError, InvalidInput, NotFound
 from milepost.feeds.include import INCLUDABLE, include
 from milepost.feeds.read import Page, read_page
@@ -22,7 +23,7 @@ from milepost.web import schemas
 from milepost.web.answers import page
 from milepost.web.openapi import documented
 from milepost.web.parameters import NARROWED, Cursor, From, IdInPath, Limit, Narrowed, OneVerb, To, moment, object_asked
-from milepost.web.request import ApiRequest, reads, unescape
+from milepost.web.request import ApiRequest, unescape, views
 
 __all__ = ["routes"]
 
@@ -75,12 +76,12 @@ LISTING = {"listing": Provide(listing, sync_to_thread=False)}
 
 @get(
     "/v1/activities",
-    guards=[reads],
+    guards=[views],
     dependencies={**LISTING, **NARROWED},
     summary="List activities, newest first",
     description="All filters given must hold. `data.NAME=value` filters by a data field that the model declares as a filter. "
-    "Where filters have no index of their own, a page may hold fewer items than `limit`, even none: the list goes on "
-    "as long as `next` is not null.",
+    "Where filters have no index of their own, and where a viewer sees next to nothing of what they find, a page may hold fewer items "
+    "than `limit`, even none: the list goes on as long as `next` is not null.",
     opt=documented("Activities", schemas.ActivityPage, data_filters=True),
 )
 async def list_activities(
@@ -102,10 +103,11 @@ async def list_activities(
 
 @get(
     "/v1/groups/{group:str}/feed",
-    guards=[reads],
+    guards=[views],
     dependencies=LISTING,
     summary="A group's feed",
-    description="What was addressed to the group, as the first or a later one of several. Not of the groups below it.",
+    description="What was addressed to the group, as the first or a later one of several. Not of the groups below it. "
+    "A viewer that may not read the group sees what is public.",
     opt=documented("Feeds", schemas.ActivityPage),
 )
 async def group_feed(
@@ -117,7 +119,7 @@ async def group_feed(
 
 @get(
     "/v1/actors/{actor:str}/feed",
-    guards=[reads],
+    guards=[views],
     dependencies=LISTING,
     summary="An actor's feed",
     description="What the actor did.",
@@ -132,7 +134,7 @@ async def actor_feed(
 
 @get(
     "/v1/objects/{kind:str}/{object_id:str}/feed",
-    guards=[reads],
+    guards=[views],
     dependencies=LISTING,
     summary="An object's feed",
     description="What was done to the object. It is known by its activities alone: one without any has an empty feed.",
@@ -146,11 +148,12 @@ async def object_feed(
 
 
 async def _listed(request: ApiRequest, filter: Filter, listing: Listing, *, of: str | None = None) -> Response[bytes]:
-    """of: whose feed it is, which must exist."""
+    """of: whose feed it is, which must exist, and be there for the viewer."""
     position = request.position(listing.cursor)
     served, tenant_id = request.services.models.current, request.user.tenant_id
     more: dict[str, Any] = {}
     async with request.services.db.transaction("point", tenant_id=tenant_id, snapshot=True) as conn:
+        reader = await reader_of(conn, tenant_id, request.viewer, served.model)
         found = await read_page(
             conn,
             tenant_id,
@@ -159,13 +162,14 @@ async def _listed(request: ApiRequest, filter: Filter, listing: Listing, *, of: 
             served.presenter,
             limit=listing.limit,
             before=None if position is None else UUID(bytes=position),
+            reader=reader,
         )
-        if of is not None and not found.items and found.next is None:
+        if of is not None and position is None and not found.items and found.next is None:
             known = await (group_ids if of == "group" else actor_ids)(conn, tenant_id, [getattr(filter, of)])
-            if not known:
+            if not known or (of == "group" and not await readable(conn, tenant_id, reader, known.values())):
                 raise NotFound(f"There is no {of} {getattr(filter, of)!r}.")
         if listing.included:
-            more["included"] = await include(conn, tenant_id, found.items, listing.included)
+            more["included"] = await include(conn, tenant_id, found.items, listing.included, reader)
     return page(request, _with(found, listing.fields), None if found.next is None else found.next.bytes, **more)
 
 

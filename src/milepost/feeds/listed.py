@@ -1,0 +1,201 @@
+"""A filtered list or the feed of a group, actor or object, as one reader sees it: which activities it is of.
+
+A key's own read sees all: an index range for each audience, merged. A viewer sees the public ones, those of groups that it may
+read and its own private ones. Of a group's feed that is a range for each audience again, with or without the group's. In any
+other list, the group audience belongs to many groups, some of which the viewer may read: these are looked for from both sides
+(`_sides`). What is addressed to several groups is in the feed of each, for those who may read that one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, LiteralString, Protocol
+from uuid import UUID
+
+from milepost.access.actors import actor_ids
+from milepost.access.groups import group_ids
+from milepost.access.viewer import Reader, readable
+from milepost.activity import AUDIENCES
+from milepost.feeds._found import Found
+from milepost.feeds._sides import Leg, Sides
+from milepost.model import Model
+from milepost.postgres import Connection, load_queries
+from milepost.rollups.filling import require_filled
+from milepost.rollups.read import put_words
+from milepost.storage.filters import Filter, Lookup, lookup
+
+__all__ = ["EVERY_AUDIENCE", "SCANNED_MAX", "Listed", "Stream", "listed", "own", "statements"]
+
+_queries = load_queries(__package__, "feeds.sql")
+_looks = load_queries(__package__, "looks.sql")
+
+PUBLIC, GROUP, PRIVATE = range(len(AUDIENCES))
+EVERY_AUDIENCE: tuple[int, ...] = (PUBLIC, GROUP, PRIVATE)
+SCANNED_MAX = 4_000  # rows of each audience: up to 40 ms where none of them is in memory
+SEEN_GROUPS_MAX = 2_000  # a viewer who may read more sees so much that the list itself is the quicker side
+
+GROUPS_SEEN: LiteralString = "unnest(%(groups_seen)s::bigint[]) f (group_id)"
+
+
+class Stream(Protocol):
+    """Activities in the order of their ids, as one reader sees them."""
+
+    async def newest(self, conn: Connection, low: UUID, high: UUID, wanted: int) -> Found:
+        """The newest ids from low on, below high: `wanted` of them, all there are, or fewer with an end."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statements:
+    """ids: of the page's activities, newest first within each range. boundary: None where nothing is tested."""
+
+    ids: LiteralString
+    boundary: LiteralString | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """group_id: of the group whose feed it is. actor_id: whose. group_seen: whether the reader may read that group."""
+
+    tenant_id: int
+    lookup: Lookup
+    reader: Reader
+    actor_id: int | None = None
+    group_id: int | None = None
+    group_seen: bool = True
+
+    async def newest(self, conn: Connection, low: UUID, high: UUID, wanted: int) -> Found:
+        if self.reader.sees_all:
+            return await self._ranges(conn, EVERY_AUDIENCE, low, high, wanted)
+        match self.lookup.kind:
+            case "group":
+                audiences = (PUBLIC, GROUP) if self.group_seen else (PUBLIC,)
+                rest: Sequence[int] = (PRIVATE,)
+            case "audience":
+                audiences = (PUBLIC,)
+                others = self.actor_id is not None and self.actor_id != self.reader.actor_id
+                rest = (GROUP,) if others else (GROUP, PRIVATE)
+            case "id":
+                return await (await self._sides(conn, ())).newest(conn, low, high, wanted)
+        known = await self._ranges(conn, audiences, low, high, wanted)
+        # What lies below the page that is found already is not looked for.
+        floor = max(known.ids[wanted - 1] if len(known.ids) >= wanted else low, known.end or low)
+        return known | await (await self._sides(conn, rest)).newest(conn, floor, high, wanted)
+
+    # ── ranges of which every row may be seen ──
+
+    async def _ranges(self, conn: Connection, audiences: Sequence[int], low: UUID, high: UUID, wanted: int) -> Found:
+        texts = statements(self.lookup, wanted)
+        parameters = {**self._parameters, "low": low, "high": high, "audiences": list(audiences)}
+        rows = await (await conn.execute(texts.ids, parameters)).fetchall()
+        ids = sorted((row[0] for row in rows), reverse=True)[:wanted]
+        if texts.boundary is None:
+            return Found(ids=tuple(ids), end=None)
+        if len(ids) == wanted:
+            parameters["low"] = ids[-1]
+        rows = await (await conn.execute(texts.boundary, parameters)).fetchall()
+        return Found.of(ids, max((row[0] for row in rows), default=None))
+
+    # ── what is sought among rows that may not be seen ──
+
+    async def _sides(self, conn: Connection, audiences: Sequence[int]) -> Sides:
+        found, reader = self.lookup, self.reader
+        test = (*found.rest, *((reader.visible,) if audiences != (PRIVATE,) else ("s.actor_id = %(viewer_id)s",)))
+        each: LiteralString = "unnest(%(audiences)s::smallint[]) f (audience)"
+        ranges = Leg(each=each, count=len(audiences), of=f"{found.lead} AND s.audience = f.audience", test=test)
+        listed: tuple[Leg, ...] = (ranges,)
+        if found.kind == "id":
+            listed = (Leg(of=found.lead, test=test),)
+        elif found.kind == "group":
+            listed = (
+                ranges,
+                Leg(each=each, of="s.group_id = %(group_id)s AND s.audience = f.audience", test=test, stream=True),
+            )
+        parameters = {**self._parameters, "audiences": list(audiences)}
+        wanted = found.rest if found.lead == "true" else (*found.rest, _in_list(found))
+        sight = [*own(wanted)] if PRIVATE in audiences or found.kind == "id" else []
+        if found.kind == "id":
+            sight.append(Leg(of="s.audience = 0", test=wanted))
+        if found.kind != "group":
+            groups_seen = await seen_groups(conn, self.tenant_id, reader)
+            if groups_seen is None:
+                return Sides(list=listed, sight=None, parameters=parameters)
+            parameters["groups_seen"] = groups_seen
+            of: LiteralString = "s.group_id = f.group_id AND s.audience = 1"
+            count = len(groups_seen)
+            sight += [Leg(each=GROUPS_SEEN, count=count, of=of, test=wanted, stream=one) for one in (False, True)]
+        return Sides(list=listed, sight=sight, parameters=parameters)
+
+    @property
+    def _parameters(self) -> dict[str, Any]:
+        return {**self.lookup.parameters, "tenant_id": self.tenant_id, **self.reader.parameters}
+
+
+async def listed(conn: Connection, tenant_id: int, filter: Filter, model: Model, reader: Reader) -> Listed | None:
+    """None: the filter names an actor or group that is not known. Raises `InvalidInput`, `BeingFilled`."""
+    actor_id = group_id = None
+    if filter.actor is not None:
+        actor_id = (await actor_ids(conn, tenant_id, [filter.actor])).get(filter.actor)
+    if filter.group is not None:
+        group_id = (await group_ids(conn, tenant_id, [filter.group])).get(filter.group)
+    found = lookup(filter, model, actor_id=actor_id, group_id=group_id)
+    if filter.data:
+        await require_filled(conn, tenant_id, *(f"column d_{name}" for name in filter.data))
+    if (filter.actor and actor_id is None) or (filter.group and group_id is None):
+        return None
+    seen = group_id is None or bool(await readable(conn, tenant_id, reader, [group_id]))
+    if not seen and found.kind != "group":
+        found = replace(found, rest=(*found.rest, "s.audience <> 1"))
+    return Listed(tenant_id=tenant_id, lookup=found, reader=reader, actor_id=actor_id, group_id=group_id, group_seen=seen)
+
+
+async def seen_groups(conn: Connection, tenant_id: int, reader: Reader) -> list[int] | None:
+    """The groups that a viewer may read; None: they are too many to look at each."""
+    if not reader.roots:
+        return []
+    given = {"tenant_id": tenant_id, **reader.parameters, "most": SEEN_GROUPS_MAX + 1}
+    rows = await (await conn.execute(_looks.seen_groups, given)).fetchall()
+    return None if len(rows) > SEEN_GROUPS_MAX else [row[0] for row in rows]
+
+
+def own(test: tuple[LiteralString, ...]) -> list[Leg]:
+    """What a viewer alone sees of what it did: private activities, and those of the group audience that name no group."""
+    mine: LiteralString = "s.actor_id = %(viewer_id)s"
+    return [
+        Leg(of=f"{mine} AND s.audience = 2", test=test),
+        Leg(of=f"{mine} AND s.audience = 1", test=("s.group_id IS NULL", *test)),
+    ]
+
+
+def _in_list(found: Lookup) -> LiteralString:
+    if found.kind == "group":
+        return "(s.group_id = %(group_id)s OR s.more_groups @> ARRAY[%(group_id)s]::bigint[])"
+    return found.lead
+
+
+def statements(found: Lookup, wanted: int) -> Statements:
+    """The SQL of a range for each audience."""
+    tested = bool(found.rest)
+    match found.kind:
+        case "id":
+            ids = _queries.in_order_tested if tested else _queries.in_order
+            boundary = _queries.boundary_in_order
+        case "audience":
+            each = _queries.activities_tested if tested else _queries.activities
+            ids = put_words(_queries.by_audience, each=each)
+            boundary = put_words(_queries.by_audience, each=_queries.boundary_of_activities)
+        case "group":
+            own_rows = _queries.activities_tested if tested else _queries.activities
+            others = _queries.stream_tested if tested else _queries.stream
+            ids = put_words(_queries.by_audience, each=f"({own_rows}) UNION ALL ({others})")
+            both = f"({_queries.boundary_of_activities}) UNION ALL ({_queries.boundary_of_stream})"
+            boundary = put_words(_queries.by_audience, each=both)
+    words = {
+        "lead": found.lead,
+        "rest": " AND ".join(found.rest),
+        "rows": str(wanted),
+        "scanned": str(SCANNED_MAX),
+        "before_last": str(SCANNED_MAX - 1),
+    }
+    return Statements(ids=put_words(ids, **words), boundary=put_words(boundary, **words) if tested else None)

@@ -1,0 +1,3 @@
+-- Older code has no readers who may not see all.
+
+DROP INDEX milepost.activity_public;
