@@ -123,12 +123,13 @@ class Sides:
 
 
 def _statement(legs: Sequence[Leg], scanned: int, wanted: int) -> LiteralString:
+    """scanned: how many rows a range that stands alone may see; many of one kind share as many."""
     tested = sum(leg.count for leg in legs if leg.test)
     each = max(min(LEG_ROWS_MIN, scanned), scanned // tested) if tested else scanned
-    return put_words(_queries.looks, looks=" UNION ALL ".join(_looks(legs, each, wanted)), rows=str(wanted))
+    return put_words(_queries.looks, looks=" UNION ALL ".join(_looks(legs, each, scanned, wanted)), rows=str(wanted))
 
 
-def _looks(legs: Sequence[Leg], scanned: int, wanted: int) -> Iterator[LiteralString]:
+def _looks(legs: Sequence[Leg], scanned: int, alone: int, wanted: int) -> Iterator[LiteralString]:
     for leg in legs:
         if not leg.count:
             continue
@@ -140,5 +141,5 @@ def _looks(legs: Sequence[Leg], scanned: int, wanted: int) -> Iterator[LiteralSt
             test=" AND ".join(f"({one})" for one in leg.test) or "true",
             rows=str(wanted),
             # Of rows that need no test, a range that has as many as are wanted is all of the answer.
-            scanned=str(scanned if leg.test else wanted),
+            scanned=str((scanned if leg.count > 1 else alone) if leg.test else wanted),
         )

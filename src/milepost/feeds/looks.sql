@@ -60,3 +60,17 @@ SELECT DISTINCT r.group_id FROM milepost.group_reach r
 WHERE r.tenant_id = %(tenant_id)s AND r.ancestor_id = ANY (%(viewer_roots)s::bigint[])
   AND r.since <= %(viewer_at)s AND r.until > %(viewer_at)s
 LIMIT %(most)s
+
+-- name: is_followed
+-- Part of a WHERE over activities as `s`: whether the viewer follows it. By a group it is followed if it is public, the viewer's own,
+-- or the viewer may read that group. The sub-selects are hashed once.
+(CASE WHEN s.audience = 1
+      THEN s.group_id IN (SELECT unnest(%(followed_groups_seen)s::bigint[]))
+        OR s.more_groups IS NOT NULL AND EXISTS (
+               SELECT FROM unnest(s.more_groups) m (id) WHERE m.id IN (SELECT unnest(%(followed_groups_seen)s::bigint[])))
+      ELSE s.group_id IN (SELECT unnest(%(followed_groups)s::bigint[]))
+        OR s.more_groups IS NOT NULL AND EXISTS (
+               SELECT FROM unnest(s.more_groups) m (id) WHERE m.id IN (SELECT unnest(%(followed_groups)s::bigint[])))
+ END
+ OR s.actor_id IN (SELECT unnest(%(followed_actors)s::bigint[]))
+ OR (s.object_kind, s.object_id) IN (SELECT * FROM unnest(%(followed_kinds)s::text[], %(followed_objects)s::text[])))

@@ -17,7 +17,7 @@ from milepost.access.groups import group_ids
 from milepost.access.viewer import readable, reader_of
 from milepost.errors import FieldError, InvalidInput, NotFound
 from milepost.feeds.include import INCLUDABLE, include
-from milepost.feeds.read import Page, read_page
+from milepost.feeds.read import read_page
 from milepost.storage.filters import Filter
 from milepost.web import schemas
 from milepost.web.answers import page
@@ -25,7 +25,7 @@ from milepost.web.openapi import documented
 from milepost.web.parameters import NARROWED, Cursor, From, IdInPath, Limit, Narrowed, OneVerb, To, moment, object_asked
 from milepost.web.request import ApiRequest, unescape, views
 
-__all__ = ["routes"]
+__all__ = ["LISTING", "Listing", "routes", "with_fields"]
 
 FIELDS = tuple(schemas.ActivityListed.__struct_fields__)
 
@@ -170,13 +170,14 @@ async def _listed(request: ApiRequest, filter: Filter, listing: Listing, *, of: 
                 raise NotFound(f"There is no {of} {getattr(filter, of)!r}.")
         if listing.included:
             more["included"] = await include(conn, tenant_id, found.items, listing.included, reader)
-    return page(request, _with(found, listing.fields), None if found.next is None else found.next.bytes, **more)
+    return page(request, with_fields(found.items, listing.fields), None if found.next is None else found.next.bytes, **more)
 
 
-def _with(found: Page, shown: Collection[str]) -> list[dict[str, Any]]:
+def with_fields(items: list[dict[str, Any]], shown: Collection[str]) -> list[dict[str, Any]]:
+    """Items with the fields that are asked for; all, if none are."""
     if not shown:
-        return found.items
-    return [{name: value for name, value in item.items() if name in shown} for item in found.items]
+        return items
+    return [{name: value for name, value in item.items() if name in shown} for item in items]
 
 
 def _words(name: str, text: str | None, allowed: Collection[str]) -> tuple[str, ...]:

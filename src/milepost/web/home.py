@@ -1,0 +1,73 @@
+"""`/v1/home`: what a viewer follows, newest first."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from litestar import Response, get
+from litestar.di import NamedDependency
+from litestar.params import QueryParameter
+
+from milepost.access.viewer import reader_of
+from milepost.errors import FieldError, Forbidden, InvalidInput
+from milepost.feeds.home import home_of
+from milepost.feeds.include import include
+from milepost.feeds.read import bounds, page_of
+from milepost.storage.by_index import plan_by_index
+from milepost.web import schemas
+from milepost.web.answers import page
+from milepost.web.feeds import LISTING, Listing, with_fields
+from milepost.web.openapi import documented
+from milepost.web.parameters import OneVerb
+from milepost.web.request import ApiRequest, views
+
+__all__ = ["Whose", "as_viewer", "routes"]
+
+Whose = Annotated[
+    str | None,
+    QueryParameter(name="actor", description="Whose home it is, where a key asks for itself. A viewer has its own."),
+]
+
+
+@get(
+    "/v1/home",
+    guards=[views],
+    dependencies=LISTING,
+    summary="A home feed",
+    description="What the viewer follows and may see: activities of actors, groups and objects, each once. A key says whose home it asks "
+    "for: by `actor`, or by the header Milepost-Viewer.",
+    opt=documented("Feeds", schemas.ActivityPage),
+)
+async def home(
+    request: ApiRequest, listing: NamedDependency[Listing], verb: OneVerb = None, actor: Whose = None
+) -> Response[bytes]:
+    await as_viewer(request, actor)
+    position = request.position(listing.cursor)
+    served, tenant_id = request.services.models.current, request.user.tenant_id
+    more: dict[str, Any] = {}
+    async with request.services.db.transaction("point", tenant_id=tenant_id, snapshot=True) as conn:
+        reader = await reader_of(conn, tenant_id, request.viewer, served.model)
+        await plan_by_index(conn, sorts=False)
+        stream = await home_of(conn, tenant_id, reader, verb=verb)
+        low, high = bounds(listing.since, listing.until, None if position is None else UUID(bytes=position))
+        found = await page_of(conn, tenant_id, stream, served.presenter, low=low, high=high, limit=listing.limit)
+        if listing.included:
+            more["included"] = await include(conn, tenant_id, found.items, listing.included, reader)
+    following = None if found.next is None else found.next.bytes
+    return page(request, with_fields(found.items, listing.fields), following, **more)
+
+
+async def as_viewer(request: ApiRequest, actor: str | None) -> None:
+    """From here on the request reads as a viewer: its own, or the one that a key names. Raises `InvalidInput`, `Forbidden`."""
+    viewer = request.viewer
+    if viewer.sees_all:
+        if actor is None:
+            detail = "is required where a key asks for itself: whose home it is"
+            raise InvalidInput(errors=(FieldError("/actor", detail),))
+        request.scope["user"] = await request.services.viewers.on_behalf(request.user, actor)
+    elif actor not in (None, viewer.actor):
+        raise Forbidden(f"This is read on behalf of {viewer.actor!r}, whose home alone it may ask for.")
+
+
+routes = [home]
