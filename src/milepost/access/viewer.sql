@@ -1,5 +1,6 @@
 -- Who may read what. A role's actions are the model's and arrive as two arrays, (kind of group, role) at one place in both; a
--- membership holds in its group and in all groups below it.
+-- membership holds in its group and in all groups below it. `+ 0` keeps the planner from the index of ancestors, where it would read
+-- all that lies below the roots for each group that is asked about; a group itself has as many rows as there are levels above it.
 
 -- name: roots
 -- The groups in which an actor may do something by a membership of its own: as many as it is a member of, however large the
@@ -18,14 +19,14 @@ WHERE m.tenant_id = %(tenant_id)s AND m.actor_id = %(actor_id)s AND m.since <= %
 SELECT DISTINCT r.group_id
 FROM milepost.group_reach r
 WHERE r.tenant_id = %(tenant_id)s AND r.group_id = ANY (%(groups)s::bigint[])
-  AND r.ancestor_id = ANY (%(viewer_roots)s::bigint[]) AND r.since <= %(viewer_at)s AND r.until > %(viewer_at)s;
+  AND r.ancestor_id + 0 = ANY (%(viewer_roots)s::bigint[]) AND r.since <= %(viewer_at)s AND r.until > %(viewer_at)s;
 
 -- name: readable
 -- Part of a WHERE over groups as `g`: those that a viewer may read.
 EXISTS (
     SELECT FROM milepost.group_reach r
     WHERE r.tenant_id = g.tenant_id AND r.group_id = g.group_id
-      AND r.ancestor_id = ANY (%(viewer_roots)s::bigint[]) AND r.since <= %(viewer_at)s AND r.until > %(viewer_at)s);
+      AND r.ancestor_id + 0 = ANY (%(viewer_roots)s::bigint[]) AND r.since <= %(viewer_at)s AND r.until > %(viewer_at)s);
 
 -- name: visible
 -- Part of a WHERE over activities as `s`: what a viewer may see. Public ones, those of a group it may read (the first or a later
@@ -34,7 +35,7 @@ EXISTS (
     OR s.audience = 1 AND s.group_id IS NOT NULL AND EXISTS (
            SELECT FROM milepost.group_reach r
            WHERE r.tenant_id = s.tenant_id AND r.group_id = ANY (array_prepend(s.group_id, s.more_groups))
-             AND r.ancestor_id = ANY (%(viewer_roots)s::bigint[]) AND r.since <= %(viewer_at)s AND r.until > %(viewer_at)s)
+             AND r.ancestor_id + 0 = ANY (%(viewer_roots)s::bigint[]) AND r.since <= %(viewer_at)s AND r.until > %(viewer_at)s)
     OR s.actor_id = %(viewer_id)s AND (s.audience = 2 OR s.group_id IS NULL));
 
 -- name: find_actor

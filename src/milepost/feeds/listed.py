@@ -156,7 +156,7 @@ async def seen_groups(conn: Connection, tenant_id: int, reader: Reader) -> list[
         return []
     given = {"tenant_id": tenant_id, **reader.parameters, "most": SEEN_GROUPS_MAX + 1}
     rows = await (await conn.execute(_looks.seen_groups, given)).fetchall()
-    return None if len(rows) > SEEN_GROUPS_MAX else [row[0] for row in rows]
+    return None if len(rows) > SEEN_GROUPS_MAX else sorted({row[0] for row in rows})
 
 
 def own(test: tuple[LiteralString, ...]) -> list[Leg]:

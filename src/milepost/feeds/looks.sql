@@ -55,8 +55,8 @@ SELECT s.* FROM (
 JOIN milepost.activity s ON s.tenant_id = %(tenant_id)s AND s.id = t.id
 
 -- name: seen_groups
--- The groups that a viewer may read, if they are not too many to look at each.
-SELECT DISTINCT r.group_id FROM milepost.group_reach r
+-- The groups that a viewer may read, if they are not too many to look at each. Below two roots one comes twice.
+SELECT r.group_id FROM milepost.group_reach r
 WHERE r.tenant_id = %(tenant_id)s AND r.ancestor_id = ANY (%(viewer_roots)s::bigint[])
   AND r.since <= %(viewer_at)s AND r.until > %(viewer_at)s
 LIMIT %(most)s
