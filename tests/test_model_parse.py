@@ -196,7 +196,7 @@ def test_the_error_tells_everything_at_once() -> None:
         parse_model(text, "my.toml")
     assert str(caught.value).splitlines() == [
         "my.toml has 2 mistakes",
-        '  line 2: verbs.run.objekt: unknown key "objekt"; known here: object, measures, data, content; '
+        '  line 2: verbs.run.objekt: unknown key "objekt"; known here: object, measures, data, search_data, content; '
         'did you mean "object"? [unknown-key]',
         '  line 3: keep.default.hot: "13 moons" is not a duration: write one such as 90 days or 13 months; '
         'did you mean "13 months"? [bad-duration]',

@@ -14,6 +14,8 @@ __all__ = [
     "ID_CHARACTERS_MAX",
     "LABEL_CHARACTERS_MAX",
     "MEASURE_UNITS_MAX",
+    "SEARCH_CHARACTERS_MAX",
+    "SEARCH_WORDS_MAX",
 ]
 
 ACTIVITIES_PER_REQUEST_MAX = 10_000
@@ -25,3 +27,5 @@ GROUPS_PER_ACTIVITY_MAX = 32
 MEASURE_UNITS_MAX = 2**53 - 1  # in units of the measure's scale: what a JSON number carries exactly
 FUTURE_MAX = timedelta(hours=24)
 AGE_MIN = datetime(2, 1, 1, tzinfo=UTC)  # ids begin a year earlier: room for zones, days and weeks around the first moment
+SEARCH_CHARACTERS_MAX = 400  # of `q`
+SEARCH_WORDS_MAX = 32  # in it, each counted once for each language that the model searches in

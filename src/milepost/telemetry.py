@@ -126,6 +126,23 @@ EVENTS: tuple[Event, ...] = (
     counter("leases_taken", "leases", "Times a loader took over a lane.", "lane"),
     counter("leases_lost", "leases", "Times a loader lost a lane to another.", "lane"),
     spread("fold_seconds", "seconds", "Folding one load into all rollups.", "lane", buckets=SLOW_S),
+    # Search
+    counter(
+        "search_indexed", "activities", "Activities that the search index has taken in, as they came or from history.", "kind"
+    ),
+    spread(
+        "search_step_seconds",
+        "seconds",
+        "One step of the index: a few loads of one tenant, or a chunk of its history.",
+        "kind",
+        buckets=SLOW_S,
+    ),
+    counter("search_failures", "failures", "Steps or sessions of the indexer that failed; they are taken again."),
+    level(
+        "search_lag_seconds",
+        "seconds",
+        "Age of the oldest load that the search index has not taken in; 0 if it has all. Told by the process that indexes.",
+    ),
     # HTTP
     counter("http_requests", "requests", "Requests answered.", "method", "route", "status"),
     spread("http_seconds", "seconds", "From a request's start to its answer's end.", "method", "route"),

@@ -74,6 +74,7 @@ def _verb(table: Table, name: str) -> Verb:
         object=table.name("object"),
         measures={measure: _measure(table, measure, path, raw) for measure, path, raw in table.named("measures")},
         data={field: _field(table, field, path, raw) for field, path, raw in table.named("data")},
+        search_data=_search(table, "search_data"),
         content=_content(table.table("content")) if table.has("content") else None,
     )
     table.close()
@@ -109,11 +110,15 @@ def _bound(table: Table, key: str, scale: int) -> int | float | None:
 def _field(verb: Table, name: str, path: Path, raw: Any) -> Field:
     table, (type_, scale), _ = _typed(verb, path, raw, _TEXT)
     filter_ = table.flag("filter", default=False)
-    search = table.choice("search", SEARCH_CONFIGURATIONS, "simple") if table.has("search") else None
+    search = _search(table, "search")
     if search is not None and type_ != "text":
         table.notes.add((*path, "search"), "search-needs-text", f"only a text can be searched, not {type_}")
     table.close()
     return Field(name=name, type=type_, scale=scale, filter=filter_, search=search)
+
+
+def _search(table: Table, key: str) -> str | None:
+    return table.choice(key, SEARCH_CONFIGURATIONS, "simple") if table.has(key) else None
 
 
 def _typed(

@@ -68,6 +68,7 @@ class Verb:
     object: str | None = None  # the kind of object it is done to; None: any
     measures: dict[str, Measure] = field(default_factory=dict)
     data: dict[str, Field] = field(default_factory=dict)
+    search_data: str | None = None  # the text search configuration for every value in `data`, declared or not
     content: Content | None = None
 
 

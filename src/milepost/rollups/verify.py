@@ -4,7 +4,8 @@ Each comparison is one statement in one snapshot, so that loads going on beside 
 activities and in the numbers, or in neither. Day rows are recomputed from the activities in spans of days, each about
 `SPAN_ROWS` activities, so that memory and the age of a snapshot stay bounded; wider buckets are compared with the days, reference
 counts with the days' values, latest and pairs tables with the activities. A goal is recomputed from the activities too,
-whatever its rollup's rows say, and compared with what its reader is answered (see `verify_goals`).
+whatever its rollup's rows say, and compared with what its reader is answered (see `verify_goals`). Search documents are compared up to
+the position that their index has reached.
 
 A table that is still being filled from history is left out, and named in `filling`; so are its goals.
 """
@@ -15,14 +16,15 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from milepost import telemetry
-from milepost.activity import id_from, occurred_at_of
+from milepost.activity import LARGEST_ID, SMALLEST_ID, id_from, occurred_at_of
 from milepost.model import Goal, Model
 from milepost.postgres import Connection, Database, load_queries
 from milepost.rollups.filling import BeingFilled
 from milepost.rollups.verify_goals import compared_goals
-from milepost.schema.compile import Check, CompiledModel
+from milepost.schema.compile import Check, CompiledModel, CompiledSearch
 from milepost.schema.models import current_model
 
 __all__ = ["Verification", "verify"]
@@ -98,6 +100,9 @@ async def _verify_tenant(
                 spans = [span async for span in _spans(db, part.table, values)]
             for first, last in spans:
                 await _verify_check(db, check, {**values, "first": first, "last": last}, outcome, tenant, name)
+    if compiled.search is not None:
+        on_progress(f"{tenant}: search")
+        await _verify_search(db, compiled.search, tenant_id, tenant, outcome)
     for goal in compiled.model.goals.values():
         if f"rollup_{goal.rollup}" not in filling:
             on_progress(f"{tenant}: goal {goal.name}")
@@ -124,6 +129,23 @@ async def _verify_goal(
                     )
     except BeingFilled as error:  # since a moment ago: another model was applied
         outcome.filling.append(f"{tenant}: {error.facts['name']}")
+
+
+async def _verify_search(db: Database, search: CompiledSearch, tenant_id: int, tenant: str, outcome: Verification) -> None:
+    """The documents of all that the index covers, up to its position, in spans of ids that leave out none."""
+    low: UUID | None = SMALLEST_ID
+    while low is not None:
+        values = {"tenant_id": tenant_id, "low": low}
+        async with db.transaction("analytics", tenant_id=tenant_id, snapshot=True) as conn:
+            row = await (await conn.execute(_queries.rows_between, {**values, "rows": SPAN_ROWS})).fetchone()
+            await _compare(
+                conn, search.verify, {**values, "high": row[0] if row else LARGEST_ID}, outcome, tenant, "search", ""
+            )
+        low = row[0] if row else None
+    async with db.transaction("analytics", tenant_id=tenant_id) as conn:
+        whole = await (await conn.execute(_queries.is_searched, {**values, "fingerprint": search.fingerprint})).fetchone()
+    if whole is None:
+        outcome.filling.append(f"{tenant}: search")
 
 
 async def _verify_check(

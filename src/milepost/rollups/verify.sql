@@ -59,3 +59,8 @@ SELECT jsonb_build_object('group_id', group_id, 'ancestor_id', ancestor_id, 'tim
     to_jsonb(own.held::text), to_jsonb(again.held::text)
 FROM own FULL JOIN again USING (group_id, ancestor_id, time_zone)
 WHERE own.held IS DISTINCT FROM again.held
+
+-- name: is_searched
+-- Whether the search index is of these declarations and covers all of history.
+SELECT FROM milepost.search_progress
+WHERE tenant_id = %(tenant_id)s AND fingerprint = %(fingerprint)s AND filled_to = '00000000-0000-0000-0000-000000000000'

@@ -45,12 +45,14 @@ class Lookup:
 
     `lead` is the condition that an index serves; `kind` says what that index is: by audience and then id (of the activity
     table alone, or of a group, whose stream rows are read too), or by id alone. `rest` are the conditions tested on what it
-    finds. Conditions are on the alias `s`, with the named `parameters`.
+    finds; `tests` are all of them, as they are tested on a row that something else has found. Conditions are on the alias `s`, with
+    the named `parameters`.
     """
 
     kind: Literal["group", "audience", "id"]
     lead: str
     rest: tuple[str, ...]
+    tests: tuple[str, ...]
     parameters: Mapping[str, Any]
 
 
@@ -79,12 +81,14 @@ def lookup(filter: Filter, model: Model, *, actor_id: int | None, group_id: int 
             condition = f"s.{name} = %({name})s" + ("" if name == "verb" else f" AND s.{name} <> ''")
             (conditions if name in model.filters else unindexed).append((name, "id", condition))
     first, *others = conditions or [("tenant", "id", "true")]
-    rest = tuple(
-        # Only as the leading filter is a group's stream read; otherwise the row itself says which groups it is addressed to.
-        "(s.group_id = %(group_id)s OR s.more_groups @> ARRAY[%(group_id)s]::bigint[])" if kind == "group" else condition
-        for _, kind, condition in (*others, *unindexed)
-    )
-    return Lookup(kind=first[1], lead=first[2], rest=rest, parameters=parameters)
+    rest = tuple(_tested(kind, condition) for _, kind, condition in (*others, *unindexed))
+    tests = (*((_tested(*first[1:]),) if conditions else ()), *rest)
+    return Lookup(kind=first[1], lead=first[2], rest=rest, tests=tests, parameters=parameters)
+
+
+def _tested(kind: str, condition: str) -> str:
+    """Only as the leading filter is a group's stream read; otherwise the row itself says which groups it is addressed to."""
+    return "(s.group_id = %(group_id)s OR s.more_groups @> ARRAY[%(group_id)s]::bigint[])" if kind == "group" else condition
 
 
 def stored(declared: Field, text: str) -> Any:

@@ -15,15 +15,28 @@ from litestar.params import QueryParameter
 from milepost.access.actors import actor_ids
 from milepost.access.groups import group_ids
 from milepost.access.viewer import readable, reader_of
-from milepost.errors import FieldError, InvalidInput, NotFound
+from milepost.errors import NotFound
 from milepost.feeds.include import INCLUDABLE, include
 from milepost.feeds.read import read_page
 from milepost.storage.filters import Filter
-from milepost.web import schemas
+from milepost.web import schemas, search_schemas
 from milepost.web.answers import page
 from milepost.web.openapi import documented
-from milepost.web.parameters import NARROWED, Cursor, From, IdInPath, Limit, Narrowed, OneVerb, To, moment, object_asked
+from milepost.web.parameters import (
+    NARROWED,
+    Cursor,
+    From,
+    IdInPath,
+    Limit,
+    Narrowed,
+    OneVerb,
+    To,
+    moment,
+    object_asked,
+    words_of,
+)
 from milepost.web.request import ApiRequest, unescape, views
+from milepost.web.search import SEARCHED, WAIT_FOR_INDEX, Searched, search_results
 
 __all__ = ["LISTING", "Listing", "routes", "with_fields"]
 
@@ -64,8 +77,8 @@ def listing(
     return Listing(
         since=moment("from", since),
         until=moment("to", until),
-        fields=_words("fields", fields, FIELDS),
-        included=_words("include", included, INCLUDABLE),
+        fields=words_of("fields", fields, FIELDS),
+        included=words_of("include", included, INCLUDABLE),
         limit=limit,
         cursor=cursor,
     )
@@ -77,15 +90,19 @@ LISTING = {"listing": Provide(listing, sync_to_thread=False)}
 @get(
     "/v1/activities",
     guards=[views],
-    dependencies={**LISTING, **NARROWED},
-    summary="List activities, newest first",
+    dependencies={**LISTING, **NARROWED, **SEARCHED},
+    summary="List activities, newest first, or search them",
     description="All filters given must hold. `data.NAME=value` filters by a data field that the model declares as a filter. "
     "Where filters have no index of their own, and where a viewer sees next to nothing of what they find, a page may hold fewer items "
-    "than `limit`, even none: the list goes on as long as `next` is not null.",
-    opt=documented("Activities", schemas.ActivityPage, data_filters=True),
+    "than `limit`, even none: the list goes on as long as `next` is not null. With `q` it is a search: see `order`, `facets` and "
+    "`highlight`.",
+    opt=documented("Activities", search_schemas.ActivitiesFound, data_filters=True, headers=(WAIT_FOR_INDEX,)),
 )
 async def list_activities(
-    request: ApiRequest, listing: NamedDependency[Listing], narrowed: NamedDependency[Narrowed]
+    request: ApiRequest,
+    listing: NamedDependency[Listing],
+    narrowed: NamedDependency[Narrowed],
+    searched: NamedDependency[Searched],
 ) -> Response[bytes]:
     wanted = Filter(
         actor=narrowed.actor,
@@ -98,6 +115,16 @@ async def list_activities(
         until=listing.until,
         data=_data(request),
     )
+    if searched.q is not None:
+        return await search_results(
+            request,
+            wanted,
+            searched,
+            limit=listing.limit,
+            cursor=listing.cursor,
+            fields=listing.fields,
+            included=listing.included,
+        )
     return await _listed(request, wanted, listing)
 
 
@@ -178,14 +205,6 @@ def with_fields(items: list[dict[str, Any]], shown: Collection[str]) -> list[dic
     if not shown:
         return items
     return [{name: value for name, value in item.items() if name in shown} for item in items]
-
-
-def _words(name: str, text: str | None, allowed: Collection[str]) -> tuple[str, ...]:
-    """A comma-separated list. Raises `InvalidInput` for a word that is not allowed."""
-    words = tuple(word.strip() for word in (text or "").split(",") if word.strip())
-    if wrong := [word for word in words if word not in allowed]:
-        raise InvalidInput(errors=(FieldError(f"/{name}", f"{wrong[0]!r} is not one of {', '.join(allowed)}"),))
-    return words
 
 
 def _data(request: ApiRequest) -> dict[str, str]:

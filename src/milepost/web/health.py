@@ -10,6 +10,7 @@ from milepost import telemetry
 from milepost.activity import id_from
 from milepost.errors import MilepostError
 from milepost.postgres import Connection, answered, load_queries
+from milepost.search.progress import lag_s
 from milepost.storage.partitions import list_partitions
 from milepost.web import schemas
 from milepost.web.answers import answer
@@ -35,7 +36,8 @@ async def healthz() -> Response[bytes]:
     "/readyz",
     summary="Able to take and load activities",
     description="503 where something is missing, which it names: the database, a model, a loader for a lane, a partition. `taking` says "
-    "whether activities are acknowledged all the same, `queue` where they go: `direct` into it, or into the spill while it is away.",
+    "whether activities are acknowledged all the same, `queue` where they go: `direct` into it, or into the spill while it is away. "
+    "`search` says how far the search index is behind, which is no reason not to be ready; absent where nothing is searched.",
     opt=documented("Running it", schemas.Readiness),
 )
 async def readyz(request: ApiRequest) -> Response[bytes]:
@@ -47,6 +49,8 @@ async def readyz(request: ApiRequest) -> Response[bytes]:
         "queue": request.services.queue.state(),
         "missing": [{"check": check, "detail": detail} for check, detail in found],
     }
+    if not checks & {"model", "database"} and request.services.models.current.compiled.search is not None:
+        content["search"] = {"lag_s": await answered(_search_lag_s(request.services), CHECK_S)}
     return answer(content, status=503 if found else 200, headers={"cache-control": "no-store"})
 
 
@@ -82,6 +86,11 @@ async def missing(services: Services) -> list[tuple[str, str]]:
 async def _of_database(services: Services) -> list[tuple[str, str]]:
     async with services.db.transaction("point", wait_s=CHECK_S) as conn:
         return await _lanes(conn) + await _partitions(conn, datetime.now(UTC))
+
+
+async def _search_lag_s(services: Services) -> float:
+    async with services.db.transaction("point", wait_s=CHECK_S) as conn:
+        return round(await lag_s(conn), 3)
 
 
 async def _lanes(conn: Connection) -> list[tuple[str, str]]:

@@ -7,11 +7,11 @@ ignored.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from litestar.di import Provide
 from litestar.params import PathParameter, QueryParameter
@@ -39,10 +39,14 @@ __all__ = [
     "local_moment",
     "moment",
     "object_asked",
+    "one_of",
     "refuse_unknown",
+    "words_of",
 ]
 
 LIMIT_MAX = 500
+
+Word = TypeVar("Word", bound=str)
 
 Limit = Annotated[int, QueryParameter(name="limit", ge=1, le=LIMIT_MAX, description="How many items a page has at most.")]
 Cursor = Annotated[
@@ -125,6 +129,19 @@ def moment(name: str, text: str | None) -> datetime | None:
         pass
     detail = f"{text!r} is not an RFC 3339 time with a zone, such as 2026-03-01T07:12:00Z, nor a date"
     raise InvalidInput(errors=(FieldError(f"/{name}", detail),))
+
+
+def one_of(name: str, text: str, allowed: Sequence[Word]) -> Word:
+    """Raises `InvalidInput` for a word that is not allowed."""
+    for word in allowed:
+        if word == text:
+            return word
+    raise InvalidInput(errors=(FieldError(f"/{name}", f"{text!r} is not one of {', '.join(allowed)}"),))
+
+
+def words_of(name: str, text: str | None, allowed: Sequence[Word]) -> tuple[Word, ...]:
+    """A comma-separated list. Raises `InvalidInput` for a word that is not allowed."""
+    return tuple(one_of(name, word.strip(), allowed) for word in (text or "").split(",") if word.strip())
 
 
 def object_asked(text: str | None) -> tuple[str, str] | None:

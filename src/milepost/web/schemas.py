@@ -459,11 +459,16 @@ class QueueShown(Struct):
     spill_bytes_max: int | UnsetType = UNSET
 
 
+class IndexLag(Struct):
+    lag_s: Annotated[float, Meta(description="Age of the oldest load that a search does not find yet; 0: there is none.")]
+
+
 class Readiness(Struct):
     ready: bool
     taking: Annotated[bool, Meta(description="Whether activities are acknowledged, if only into the spill.")]
     queue: QueueShown
     missing: list[Missing]
+    search: IndexLag | UnsetType = UNSET
 
 
 class FieldProblem(Struct):

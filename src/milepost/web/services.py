@@ -32,6 +32,7 @@ from milepost.intake.rotation import adopt_before_loading
 from milepost.jobs.maintenance import Maintenance
 from milepost.postgres import Database, load_queries
 from milepost.schema import require, require_lanes
+from milepost.search.indexer import Indexer
 from milepost.settings import Settings
 from milepost.web.bodies import Bodies
 from milepost.web.gate import Gate
@@ -88,6 +89,9 @@ class Services:
                 )
                 ends.push_async_callback(loader.stop)
                 await loader.start()
+                indexer = Indexer(db)
+                ends.push_async_callback(indexer.stop)
+                await indexer.start()
                 maintenance = Maintenance(db, settings)
                 ends.push_async_callback(maintenance.stop)
                 await maintenance.start()

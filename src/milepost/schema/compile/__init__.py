@@ -26,8 +26,10 @@ from milepost.schema.compile._latest import CompiledLatest, compile_latest, valu
 from milepost.schema.compile._pairs import CompiledPair, compile_pair
 from milepost.schema.compile._pending import compile_pending, due_of
 from milepost.schema.compile._ranked import EVERYWHERE, member_column
+from milepost.schema.compile._search import EVERYTHING_IN_DATA, CompiledSearch, compile_search
 
 __all__ = [
+    "EVERYTHING_IN_DATA",
     "EVERYWHERE",
     "STAGE_COLUMNS",
     "ActivityColumn",
@@ -38,6 +40,7 @@ __all__ = [
     "CompiledModel",
     "CompiledPair",
     "CompiledRollup",
+    "CompiledSearch",
     "column_types",
     "compile_model",
     "due_of",
@@ -61,6 +64,7 @@ class CompiledModel:
     latest: tuple[CompiledLatest, ...]  # those of pending lists too
     pairs: tuple[CompiledPair, ...]
     boards: tuple[CompiledBoard, ...]
+    search: CompiledSearch | None  # None: no verb is searched
 
     def temp_ddl(self) -> Iterator[str]:
         yield from self.activity.temp_ddl
@@ -106,6 +110,7 @@ def compile_model(model: Model, *, columns: dict[str, ActivityColumn] | None = N
         ),
         pairs=tuple(compile_pair(pair) for pair in model.pairs.values()),
         boards=tuple(compile_board(model, board) for board in model.boards.values()),
+        search=compile_search(model),
     )
 
 

@@ -1,0 +1,125 @@
+"""Find activities that match, newest first, as many as are wanted and no more.
+
+Two ways lead to them, and which is shorter depends on what is asked. Where a filter has an index, its newest activities are looked
+at first: if the filter is rare, that is all there is. Otherwise, and from there on, words lead: the newest documents one by one,
+which meets a frequent word at once, then the index, bucket by bucket (`milepost.search_matches`). Whatever finds an activity,
+its own row decides: that it is there in the version that was indexed, that every filter holds, and that the reader may see it.
+
+It costs a bounded amount: `end` says below which id nothing was looked at, and whoever wants more goes on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any, LiteralString
+from uuid import UUID
+
+from milepost.access.viewer import Reader
+from milepost.activity import AUDIENCES
+from milepost.postgres import Connection, load_queries
+from milepost.rollups.read import put_words
+from milepost.search.query import Query
+from milepost.storage.filters import Lookup
+
+__all__ = ["Found", "find"]
+
+_queries = load_queries(__package__, "find.sql")
+
+LED_MAX = 1_000  # activities of each range of a filter's index
+WALKED_MAX = 2_000  # documents one by one
+CANDIDATES_MIN, CANDIDATES_MAX = 100, 4_000  # at once, and of one find
+PATIENCE_MS = 150
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """ids: newest first. end: below this id nothing was looked at; None: all was."""
+
+    ids: list[UUID]
+    end: UUID | None
+
+
+async def find(
+    conn: Connection, tenant_id: int, query: Query, filter: Lookup, reader: Reader, *, low: UUID, high: UUID, limit: int
+) -> Found:
+    """The newest `limit` from `low` on, below `high`. conn: in a snapshot, planned by index."""
+    return await _Finding(conn, tenant_id, query, filter, reader, low, limit).run(high)
+
+
+class _Finding:
+    def __init__(
+        self, conn: Connection, tenant_id: int, query: Query, filter: Lookup, reader: Reader, low: UUID, limit: int
+    ) -> None:
+        self.conn = conn
+        self.query = query
+        self.filter = filter
+        self.low = low
+        self.limit = limit
+        self.ids: list[UUID] = []
+        self.parameters = {**filter.parameters, **reader.parameters, "tenant_id": tenant_id, "query": query.text}
+        self.tested = put_words(_queries.tested, tests="".join(f" AND {test}" for test in filter.tests), visible=reader.visible)
+
+    async def run(self, high: UUID) -> Found:
+        end: UUID | None = high
+        if self.filter.tests:
+            end = await self._led(high)
+        if end is not None and len(self.ids) < self.limit:
+            end = await self._by_words(end)
+        if len(self.ids) > self.limit or (end is not None and len(self.ids) == self.limit):
+            self.ids = self.ids[: self.limit]
+            end = self.ids[-1]
+        return Found(ids=self.ids, end=end)
+
+    async def _led(self, high: UUID) -> UUID | None:
+        """What the filter's index has first."""
+        match self.filter.kind:
+            case "id":
+                statement: LiteralString = _queries.led_by_id
+            case "audience":
+                statement = _queries.led_by_audience
+            case "group":
+                statement = _queries.led_by_group
+        text = put_words(statement, lead=self.filter.lead, rows=str(LED_MAX))
+        values = {**self.parameters, "low": self.low, "high": high, "audiences": list(range(len(AUDIENCES)))}
+        ranges: dict[int, list[UUID]] = {}
+        for number, id_ in await (await self.conn.execute(text, values)).fetchall():
+            ranges.setdefault(number, []).append(id_)
+        # A range that is full ends somewhere: below that, not all is known.
+        end = max((ids[-1] for ids in ranges.values() if len(ids) == LED_MAX), default=None)
+        await self._test([id_ for ids in ranges.values() for id_ in ids if end is None or id_ >= end])
+        return end
+
+    async def _by_words(self, high: UUID) -> UUID | None:
+        until = monotonic() + PATIENCE_MS / 1000
+        left = CANDIDATES_MAX
+        while len(self.ids) < self.limit:
+            most = min(left, max(CANDIDATES_MIN, 2 * (self.limit - len(self.ids))))
+            values = {
+                "query": self.query.text,
+                "pieces": None if self.query.pieces is None else list(self.query.pieces),
+                "low": self.low,
+                "high": high,
+                "most": most,
+                "walked": 0 if self.filter.tests else WALKED_MAX,
+                "patience_ms": max(0, round((until - monotonic()) * 1000)),
+            }
+            rows = await (await self.conn.execute(_queries.matches, values)).fetchall()
+            stopped = rows.pop()[0] if rows and rows[-1][1] is None else None
+            await self._test([row[0] for row in rows])
+            left -= len(rows)
+            if stopped is not None:
+                return stopped  # type: ignore[no-any-return]
+            if len(rows) < most:
+                return None
+            high = rows[-1][0]
+            if left <= 0 or monotonic() > until:
+                break
+        return high
+
+    async def _test(self, ids: Sequence[UUID]) -> None:
+        if ids:
+            values: dict[str, Any] = {**self.parameters, "ids": list(ids), "first": min(ids), "last": max(ids)}
+            rows = await (await self.conn.execute(self.tested, values)).fetchall()
+            self.ids += sorted((row[0] for row in rows), reverse=True)

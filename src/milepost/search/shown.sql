@@ -1,0 +1,17 @@
+-- name: of_facets
+-- What the facets are counted by.
+SELECT s.verb, s.source, s.status, s.actor_id
+FROM unnest(%(ids)s::uuid[]) AS i (id)
+JOIN milepost.activity s ON s.tenant_id = %(tenant_id)s AND s.id = i.id AND s.id >= %(first)s AND s.id <= %(last)s
+
+-- name: ranks
+-- Cover density: words that stand near one another count more. A document's own words are all that it takes.
+SELECT d.id, ts_rank_cd(d.words, %(query)s::tsquery, 1)
+FROM unnest(%(ids)s::uuid[]) AS i (id)
+JOIN milepost.search_document d ON d.tenant_id = %(tenant_id)s AND d.id = i.id
+
+-- name: headlines
+-- The text is parsed again for it, so it is asked of the page's activities alone.
+SELECT s.id, {headlines}
+FROM unnest(%(ids)s::uuid[]) AS i (id)
+JOIN milepost.activity s ON s.tenant_id = %(tenant_id)s AND s.id = i.id AND s.id >= %(first)s AND s.id <= %(last)s
