@@ -213,3 +213,26 @@ async def test_another_tenants_words(api: Api) -> None:
     _, keys_of_other = await tenant_on(api.served)
     answer = await api.get("/v1/activities", params={"q": "river"}, key=keys_of_other["read"], headers={"prefer": "wait=20"})
     assert answer["items"] == []
+
+
+async def test_a_viewer_finds_what_it_may_see(api: Api) -> None:
+    """Public matches, those of its groups, and its own private ones: in items, ranks and counts."""
+    await api("PUT", "/v1/groups/team-1", json={"kind": "team"}, headers={"prefer": "wait=20"})
+    await api("PUT", "/v1/groups/team-1/members/ana", json={"role": "member"}, headers={"prefer": "wait=20"})
+    await api.send(
+        noted(1, "river", actor="ben", visibility="public", group="team-2"),
+        noted(2, "river", actor="ben", visibility="group", group="team-1"),
+        noted(3, "river", actor="ben", visibility="group", group="team-2"),
+        noted(4, "river", actor="ben", visibility="private"),
+        noted(5, "river", actor="ana", visibility="private"),
+        noted(6, "river", actor="ben", visibility="group", groups=["team-2", "team-1"], group=None),
+    )
+    assert await keys(api, "river") == ["n6", "n5", "n4", "n3", "n2", "n1"]
+    for order in ("newest", "relevance"):
+        headers = {"prefer": "wait=20", "milepost-viewer": "ana"}
+        answer = await api.get("/v1/activities", params={"q": "river", "order": order, "facets": "actor"}, headers=headers)
+        assert sorted(item["key"] for item in answer["items"]) == ["n1", "n2", "n5", "n6"]
+        assert answer["facets"] == {"actor": [{"value": "ben", "count": 3}, {"value": "ana", "count": 1}]}
+        headers["milepost-viewer"] = "nobody-yet"
+        answer = await api.get("/v1/activities", params={"q": "river", "order": order}, headers=headers)
+        assert [item["key"] for item in answer["items"]] == ["n1"]
