@@ -12,6 +12,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from matching import WORDS
 from milepost import faults
 from milepost.activity import HASH_MASK
 from milepost.intake.accept import Acceptor
@@ -20,6 +21,7 @@ from milepost.intake.queue import Queue
 from milepost.model import Model, parse_model
 from milepost.postgres import Database
 from milepost.schema.models import apply_model
+from milepost.search.indexer import Indexer
 from milepost.settings import Settings
 from truth import ALWAYS, Activity, Identity, Truth
 
@@ -36,8 +38,10 @@ roles.member = ["read"]
 measures.distance_m = { type = "decimal(1)" }
 measures.duration_s = "integer"
 data.device = { type = "text", filter = true }
+data.note = { type = "text", search = "simple" }
 [verbs.ride]
 measures.distance_m = { type = "decimal(1)" }
+search_data = "simple"
 [verbs.open_issue]
 data.due = "time"
 [verbs.close_issue]
@@ -182,7 +186,7 @@ MODELS = [
     MODEL.replace(
         "[rollups.own_group]",
         '[rollups.other_group]\nof = ["run"]\nby = ["group"]\nper = ["day"]\nvalues = ["max(duration_s)"]\n\n[rollups.own_group]',
-    ),
+    ).replace('data.note = { type = "text", search = "simple" }', 'data.note = "text"'),
 ]
 
 # Around both changes of Berlin's clocks, in a zone with half hours, before 1970, and in the first week of a year.
@@ -210,6 +214,9 @@ visibilities = st.sampled_from(["group", "group", "public", "private"])
 distances = st.integers(0, 2000).map(lambda units: Fraction(units, 10))
 
 
+notes = st.lists(st.sampled_from(WORDS), min_size=1, max_size=4).map(" ".join)
+
+
 @st.composite
 def activities(draw: st.DrawFn) -> dict[str, Any]:
     verb = draw(st.sampled_from(["run", "run", "ride", "open_issue", "close_issue"]))
@@ -231,6 +238,8 @@ def activities(draw: st.DrawFn) -> dict[str, Any]:
     if verb == "run" and draw(st.booleans()):
         activity["duration_s"] = Fraction(draw(st.integers(0, 500)))
         activity["device"] = draw(st.sampled_from(DEVICES))
+    if draw(st.booleans()):
+        activity["note"] = draw(notes)
     activity["source"] = draw(st.sampled_from(["", "strava"]))
     activity["visibility"] = draw(visibilities)
     return activity
@@ -239,7 +248,9 @@ def activities(draw: st.DrawFn) -> dict[str, Any]:
 @st.composite
 def corrections(draw: st.DrawFn) -> dict[str, Any]:
     changed: dict[str, Any] = {}
-    what = draw(st.sampled_from(["distance_m", "occurred_at", "actor", "groups", "status", "verb", "visibility", "due"]))
+    what = draw(
+        st.sampled_from(["distance_m", "occurred_at", "actor", "groups", "status", "verb", "visibility", "due", "note"])
+    )
     match what:
         case "distance_m":
             changed[what] = draw(st.one_of(distances, st.none()))
@@ -255,6 +266,8 @@ def corrections(draw: st.DrawFn) -> dict[str, Any]:
             changed[what] = draw(st.sampled_from(["run", "ride"]))
         case "visibility":
             changed[what] = draw(visibilities)
+        case "note":
+            changed[what] = draw(notes)
         case "due":
             changed[what] = draw(times)
     return changed
@@ -272,6 +285,7 @@ steps = st.one_of(
     st.tuples(st.just("join"), st.sampled_from(GROUPS), st.sampled_from(ACTORS), since),
     st.tuples(st.just("leave"), st.sampled_from(GROUPS), st.sampled_from(ACTORS), since),
     st.tuples(st.just("load")),
+    st.tuples(st.just("index")),
     st.tuples(st.just("crash"), st.sampled_from(FAULTS)),
 )
 histories = st.lists(steps, min_size=3, max_size=25)
@@ -294,6 +308,7 @@ BUSY: list[tuple[Any, ...]] = [
                 "occurred_at": TIMES[0] + timedelta(minutes=7 * number),
                 "groups": [["a"], ["b", "a"], ["c", "b"], ["a", "d", "b"]][number % 4],
                 "distance_m": Fraction(number, 2),
+                "note": " ".join((*WORDS, *WORDS)[number % 4 : number % 4 + number % 3 + 1]),
                 "source": ("", "strava")[number // 3 % 2],
                 "visibility": ("private", "group", "public")[number % 3],
             }
@@ -324,6 +339,9 @@ BUSY: list[tuple[Any, ...]] = [
     ("correct", 8, {"status": "failed"}),
     ("correct", 9, {"visibility": "private"}),
     ("retract", 10),
+    ("index",),
+    ("correct", 12, {"note": "blue red"}),
+    ("retract", 13),
     ("zone", "a", "Pacific/Auckland", TIMES[0] + timedelta(hours=4)),
 ]
 
@@ -399,6 +417,7 @@ class Player:
             measures={name: item[name] for name in ("distance_m", "duration_s") if name in item},
             device=item.get("device"),
             due=item.get("due"),
+            note=item.get("note"),
             source=source,
             visibility=item["visibility"],
             tie=int(id_, 16) & HASH_MASK,
@@ -436,6 +455,8 @@ class Player:
                     becomes["measures"] = rest if value is None else {**rest, name: value}
                 case "occurred_at":
                     patch[name], becomes[name] = value.isoformat(), value
+                case "note":
+                    patch["data"], becomes[name] = {name: value}, value
                 case "due":
                     if was.verb != "open_issue":
                         return
@@ -492,6 +513,10 @@ class Player:
             assert await self.lane.open()
         await self.lane.run_once()
 
+    async def index(self) -> None:
+        """Whatever is loaded by now is indexed, and what comes after is not, until the next time."""
+        await Indexer(self.db).run_once()
+
     async def model(self, which: int) -> None:
         """Another model is applied to the live database; what comes next is accepted under it."""
         async with await Database.connect_owner(self.url) as owner:
@@ -530,6 +555,8 @@ def as_json(item: dict[str, Any]) -> dict[str, Any]:
     if measures:
         body["measures"] = measures
     data = {"device": item["device"]} if "device" in item else {}
+    if "note" in item:
+        data["note"] = item["note"]
     if "due" in item:
         data["due"] = item["due"].isoformat()
     if data:

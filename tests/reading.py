@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import httpx
 
+from matching import SEARCHES, words_searched
 from milepost.model import Board, Model, Value
 from milepost.postgres import Database
 from milepost.rollups.goals import read_goal
@@ -53,6 +54,7 @@ class Reader:
         await self.compare_goals(groups, actors, now)
         await self.compare_pending(groups, actors, now)
         await self.compare_boards(groups, actors)
+        await self.compare_search()
 
     async def numbers(self) -> tuple[dict[str, int], dict[str, int]]:
         """Groups and actors in the order in which rows of rollups stand: of their numbers."""
@@ -114,12 +116,39 @@ class Reader:
         if item.measures:
             body["measures"] = item.measures
         data = {"device": item.device} if item.device is not None else {}
+        if item.note is not None:
+            data["note"] = item.note
         if item.due is not None:
             data["due"] = item.due.isoformat()
         if data:
             body["data"] = data
         key = {"key": item.public[0][2]} if item.public[0][0] == "key" else {}
         return body | {name: value for name, value in (("source", item.source), ("status", item.status)) if value} | key
+
+    # ── search ──
+
+    async def compare_search(self) -> None:
+        """Each search alone and with one of the filters, for the key and a viewer; by relevance, the same in another order."""
+        newest_first = sorted(self.truth.activities.values(), key=lambda item: item.order, reverse=True)
+        filters = [(asked, wanted) for path, asked, wanted in questions(self.truth) if path == "activities"]
+        for number, (q, matches) in enumerate(SEARCHES):
+            for asked, wanted in (filters[0], filters[1 + number % (len(filters) - 1)]):
+                for viewer in (None, "ana"):
+                    expected = [
+                        dashed(self.public[item.public])
+                        for item in newest_first
+                        if (words := words_searched(self.model, item))
+                        and matches(words)
+                        and wanted(item)
+                        and self.truth.sees(viewer, item)
+                    ]
+                    found = await self.pages("activities", viewer, q=q, **asked)
+                    assert [item["id"] for item in found] == expected, (viewer, q, asked)
+                    ranked = await self.pages("activities", viewer, q=q, order="relevance", **asked)
+                    # How many are ranked is bounded; which are, are the newest.
+                    newest = expected[: len(ranked)]
+                    assert sorted(item["id"] for item in ranked) == sorted(newest), (viewer, q, asked)
+                    assert bool(ranked) or not expected or asked or q.startswith("-"), (viewer, q)
 
     # ── rollups ──
 

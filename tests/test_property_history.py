@@ -22,6 +22,8 @@ from milepost.model import parse_model
 from milepost.postgres import Database, EmbeddedServer
 from milepost.rollups.verify import verify
 from milepost.schema.models import apply_model
+from milepost.search import find, index
+from milepost.search.indexer import Indexer
 from milepost.settings import Settings
 from milepost.web.application import build_app
 from milepost.web.services import Services
@@ -78,6 +80,7 @@ class Ground:
                 played.append((name, player))
                 await player.play(history)
             await self.services.models.run_once()
+            await Indexer(db).run_once()
             for name, player in played:
                 reader = Reader(
                     client=self.client,
@@ -110,6 +113,12 @@ def few_rows_are_looked_at() -> Iterator[None]:
     """Lists whose filters are tested row by row end their pages early, as they do after thousands of rows."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(listed, "SCANNED_MAX", 3)
+        patch.setattr(find, "LED_MAX", 5)
+        patch.setattr(find, "WALKED_MAX", 6)
+        patch.setattr(find, "CANDIDATES_MIN", 4)
+        patch.setattr(find, "CANDIDATES_MAX", 12)
+        patch.setattr(index, "CHUNK_ROWS", 7)
+        patch.setattr(index, "ROWS_MAX", 9)
         patch.setattr(_sides, "LOOKS", (2, 3, 5))
         patch.setattr(_sides, "LEG_ROWS_MIN", 2)
         patch.setattr(_sides, "LEGS_UNWINDOWED_MAX", 1)

@@ -31,6 +31,7 @@ class Activity:
     measures: dict[str, Fraction] = field(default_factory=dict)
     device: str | None = None
     due: datetime | None = None
+    note: str | None = None
     source: str = ""
     status: str = ""
     visibility: str = "group"

@@ -10,6 +10,7 @@ It costs a bounded amount: `end` says below which id nothing was looked at, and 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
@@ -31,6 +32,7 @@ LED_MAX = 1_000  # activities of each range of a filter's index
 WALKED_MAX = 2_000  # documents one by one
 CANDIDATES_MIN, CANDIDATES_MAX = 100, 4_000  # at once, and of one find
 PATIENCE_MS = 150
+WHOLE_MS = 60_000  # longer than a statement may take
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,31 +44,55 @@ class Found:
 
 
 async def find(
-    conn: Connection, tenant_id: int, query: Query, filter: Lookup, reader: Reader, *, low: UUID, high: UUID, limit: int
+    conn: Connection,
+    tenant_id: int,
+    query: Query,
+    filter: Lookup,
+    reader: Reader,
+    *,
+    low: UUID,
+    high: UUID,
+    limit: int,
+    whole: bool = False,
 ) -> Found:
-    """The newest `limit` from `low` on, below `high`. conn: in a snapshot, planned by index."""
-    return await _Finding(conn, tenant_id, query, filter, reader, low, limit).run(high)
+    """The newest `limit` from `low` on, below `high`. whole: however many are looked at for it, where an earlier find with bounds
+    has set `low`. conn: in a snapshot, planned by index."""
+    return await _Finding(conn, tenant_id, query, filter, reader, low, limit, whole).run(high)
 
 
 class _Finding:
     def __init__(
-        self, conn: Connection, tenant_id: int, query: Query, filter: Lookup, reader: Reader, low: UUID, limit: int
+        self,
+        conn: Connection,
+        tenant_id: int,
+        query: Query,
+        filter: Lookup,
+        reader: Reader,
+        low: UUID,
+        limit: int,
+        whole: bool,
     ) -> None:
         self.conn = conn
         self.query = query
         self.filter = filter
         self.low = low
         self.limit = limit
+        self.whole = whole
+        self.candidates = sys.maxsize if whole else CANDIDATES_MAX
+        self.patience_ms = WHOLE_MS if whole else PATIENCE_MS
         self.ids: list[UUID] = []
         self.parameters = {**filter.parameters, **reader.parameters, "tenant_id": tenant_id, "query": query.text}
         self.tested = put_words(_queries.tested, tests="".join(f" AND {test}" for test in filter.tests), visible=reader.visible)
 
     async def run(self, high: UUID) -> Found:
         end: UUID | None = high
-        if self.filter.tests:
-            end = await self._led(high)
-        if end is not None and len(self.ids) < self.limit:
-            end = await self._by_words(end)
+        while end is not None and len(self.ids) < self.limit:
+            if self.filter.tests:
+                end = await self._led(end)
+            if end is not None and len(self.ids) < self.limit:
+                end = await self._by_words(end)
+            if not self.whole:
+                break
         if len(self.ids) > self.limit or (end is not None and len(self.ids) == self.limit):
             self.ids = self.ids[: self.limit]
             end = self.ids[-1]
@@ -92,8 +118,8 @@ class _Finding:
         return end
 
     async def _by_words(self, high: UUID) -> UUID | None:
-        until = monotonic() + PATIENCE_MS / 1000
-        left = CANDIDATES_MAX
+        until = monotonic() + self.patience_ms / 1000
+        left = self.candidates
         while len(self.ids) < self.limit:
             most = min(left, max(CANDIDATES_MIN, 2 * (self.limit - len(self.ids))))
             values = {

@@ -149,7 +149,7 @@ class _Reading:
             newest, oldest, last_rank, last_id = RANKED.unpack(after)
             # The set as it was, and what has come into its time since, which may stand on any page.
             above = UUID(int=min(UUID(bytes=newest).int + 1, LARGEST_ID.int))
-            found = await self.find(max(self.low, UUID(bytes=oldest)), above, 2 * SET_MAX)
+            found = await self.find(max(self.low, UUID(bytes=oldest)), above, 2 * SET_MAX, whole=True)
         more["ranked"] = _extent(found)
         if not found.ids:
             return [], None
@@ -163,10 +163,12 @@ class _Reading:
         following = RANKED.pack(newest, oldest, shown[-1][0], shown[-1][1].bytes) if len(order) > limit else None
         return [id_ for _, id_ in shown], following
 
-    async def find(self, low: UUID, high: UUID, limit: int) -> Found:
+    async def find(self, low: UUID, high: UUID, limit: int, *, whole: bool = False) -> Found:
         if self.filter is None or low >= high:
             return Found(ids=[], end=None)
-        return await find(self.conn, self.tenant_id, self.query, self.filter, self.reader, low=low, high=high, limit=limit)
+        return await find(
+            self.conn, self.tenant_id, self.query, self.filter, self.reader, low=low, high=high, limit=limit, whole=whole
+        )
 
     async def shown(self, ids: list[UUID], presenter: Presenter) -> list[dict[str, Any]]:
         if not ids:
