@@ -15,7 +15,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from milepost.bench import client, intake, pressure, reads, soak
+from milepost.bench import client, intake, pressure, reads, search, soak
 from milepost.bench._report import Report
 from milepost.errors import InvalidInput
 from milepost.settings import Settings
@@ -28,6 +28,7 @@ SCENARIOS: dict[str, Callable[..., Coroutine[Any, Any, Report]]] = {
     "intake": intake.measure,
     "pressure": pressure.measure,
     "reads": reads.measure,
+    "search": search.measure,
     "soak": soak.measure,
 }
 
