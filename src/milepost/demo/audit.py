@@ -105,7 +105,10 @@ class Audit(Sample):
         body = json.dumps({"activities": [event]})
         return (
             Call(shows="Log a sign-in, and wait until it is counted", path="/v1/activities", body=body),
-            Call(shows="The last sign-ins that failed", path="/v1/activities?verb=sign_in&status=error&limit=3"),
+            Call(
+                shows="Search messages, and count what was found by actor",
+                path="/v1/activities?q=wrong+password&facets=actor&highlight=true&limit=3",
+            ),
             Call(
                 shows="The estate by days, all accounts together",
                 path=f"/v1/rollups/daily?group={ESTATE}&bucket=day&limit=3",
