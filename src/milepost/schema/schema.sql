@@ -572,12 +572,12 @@ $$;
 -- whether an activity is still as it was, and who may see it, its own row says.
 
 -- The matches within a few buckets, newest first. The conditions beside the keys are written so that no other index serves them: a
--- range of the primary key looks selective, and reads every document in it.
+-- range of the primary key looks selective, and reads every document in it. What is switched on here is off in the function around it.
 CREATE FUNCTION milepost.search_window(
     tenant integer, keys tsquery, query tsquery, low uuid, high uuid, most integer
 ) RETURNS TABLE (id uuid, version integer)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
-SET enable_seqscan = off SET enable_indexscan = off SET enable_indexonlyscan = off
+SET enable_seqscan = off SET enable_indexscan = off SET enable_indexonlyscan = off SET enable_bitmapscan = on SET enable_sort = on
 AS $$
 #variable_conflict use_column
 BEGIN
