@@ -7,8 +7,8 @@
 
 A viewer sees public activities, the `group` activities of groups it may read, and its own private ones (one of visibility
 `group` that is addressed to no group is as private). It may read a group by a membership that holds now, in the group or in one
-above it, as the tree is now: the membership's role has the action `read` in the model, or its own permissions do. In groups whose kind
-declares no roles, and in those of no kind, every member may read. What it may not see is not there: 404, no rank, no count.
+above it, as the tree is now: the membership's role has the action `read` in the model, or its own permissions do (`permissions` has
+the rules for any action). What it may not see is not there: 404, no rank, no count.
 
 What it costs: `roots` are the groups of its own memberships, some few however large the tree below them; whether it may read a
 group is one look-up in `group_reach` for each root, so nobody's sight is ever listed to answer a page.
@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, LiteralString
 
+from milepost.access._granting import granted, granting
 from milepost.model import Model
 from milepost.postgres import Connection, load_queries
 
@@ -30,6 +31,7 @@ READ = "read"  # the action that the rules of reading ask for
 NOBODY = 0  # the number of an actor that has none yet: it sees what is public
 
 queries = load_queries(__package__, "viewer.sql")
+_roots = queries.roots.replace("{granted}", granted("%(action)s::text"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +89,8 @@ async def reader_of(
         return Reader(actor_id=None, at=moment)
     if viewer.actor_id == NOBODY:
         return Reader(actor_id=NOBODY, at=moment)
-    given = {"tenant_id": tenant_id, "actor_id": viewer.actor_id, "at": moment} | granting(model, action)
-    rows = await (await conn.execute(queries.roots, given)).fetchall()
+    given = {"tenant_id": tenant_id, "actor_id": viewer.actor_id, "at": moment, "action": action} | granting(model, [action])
+    rows = await (await conn.execute(_roots, given)).fetchall()
     return Reader(actor_id=viewer.actor_id, roots=tuple(sorted({row[0] for row in rows})), at=moment)
 
 
@@ -101,16 +103,3 @@ async def readable(conn: Connection, tenant_id: int, reader: Reader, groups: Ite
         return set()
     given = {"tenant_id": tenant_id, "groups": list(asked)} | reader.parameters
     return {row[0] for row in await (await conn.execute(queries.readable_of, given)).fetchall()}
-
-
-def granting(model: Model, action: str) -> dict[str, Any]:
-    """What gives the right to an action, as the statements ask for it."""
-    kinds = model.groups.values()
-    pairs = [(kind.name, role) for kind in kinds for role, actions in kind.roles.items() if action in actions]
-    return {
-        "permissions": [action],
-        "kinds": [kind for kind, _ in pairs],
-        "roles": [role for _, role in pairs],
-        "members": action == READ,
-        "kinds_with_roles": [kind.name for kind in kinds if kind.roles],
-    }

@@ -1,18 +1,24 @@
--- Who may read what. A role's actions are the model's and arrive as two arrays, (kind of group, role) at one place in both; a
--- membership holds in its group and in all groups below it. `+ 0` keeps the planner from the index of ancestors, where it would read
--- all that lies below the roots for each group that is asked about; a group itself has as many rows as there are levels above it.
+-- Who may read what. What gives the right to an action is `granted`; a membership holds in its group and in all groups below it.
+-- `+ 0` keeps the planner from the index of ancestors, where it would read all that lies below the roots for each group that is
+-- asked about; a group itself has as many rows as there are levels above it.
+
+-- name: granted
+-- Part of a WHERE over a membership `m` and its group `o`: whether it gives the right to {action}. By a permission of its own, which
+-- may be a set; by its role; and where the kind declares no roles, being a member is enough to read. What the model grants arrives
+-- as ACTION.KIND.ROLE and ACTION.KIND.SET; names in a model have no dots, so nothing else can be spelt the same.
+(      {action} = ANY (m.permissions)
+    OR {action} || '.' || o.kind || '.' || m.role = ANY (%(roles)s::text[])
+    OR {action} = 'read' AND (o.kind IS NULL OR o.kind <> ALL (%(kinds_with_roles)s::text[]))
+    OR m.permissions <> '{}' AND EXISTS (
+        SELECT FROM unnest(m.permissions) p (word) WHERE {action} || '.' || o.kind || '.' || p.word = ANY (%(sets)s::text[])));
 
 -- name: roots
 -- The groups in which an actor may do something by a membership of its own: as many as it is a member of, however large the
 -- tree below them.
 SELECT m.group_id
 FROM milepost.member m
-JOIN milepost.groups g ON g.tenant_id = m.tenant_id AND g.group_id = m.group_id
-WHERE m.tenant_id = %(tenant_id)s AND m.actor_id = %(actor_id)s AND m.since <= %(at)s AND m.until > %(at)s
-  AND (   m.permissions && %(permissions)s::text[]
-       OR EXISTS (SELECT FROM unnest(%(kinds)s::text[], %(roles)s::text[]) a (kind, role) WHERE a.kind = g.kind AND a.role = m.role)
-       -- Where no roles are declared, being a member is enough to read.
-       OR %(members)s AND (g.kind IS NULL OR g.kind <> ALL (%(kinds_with_roles)s::text[])));
+JOIN milepost.groups o ON o.tenant_id = m.tenant_id AND o.group_id = m.group_id
+WHERE m.tenant_id = %(tenant_id)s AND m.actor_id = %(actor_id)s AND m.since <= %(at)s AND m.until > %(at)s AND {granted};
 
 -- name: readable_of
 -- Which of some groups lie in or below the roots: a look-up for each group and root.

@@ -47,20 +47,26 @@ def read_groups(model: Table) -> dict[str, GroupKind]:
 
 def _group_kind(table: Table, name: str) -> GroupKind:
     parent = table.text("parent") or None
-    roles_table = table.table("roles")
-    roles = {}
-    for role, path, _ in table.named("roles"):
-        roles[role] = roles_table.words(role, empty=True)
-        for position, action in enumerate(roles[role]):
-            if action:
-                expect_name(table.notes, (*path, position), action)
+    roles, permissions = _actions(table, "roles"), _actions(table, "permissions")
     attributes_table = table.table("attributes")
     attributes = {}
     for attribute, _, _ in table.named("attributes"):
         type_, scale = attributes_table.phrase(attribute, "bad-type", read_type, _TEXT)
         attributes[attribute] = type_text(type_, scale)
     table.close()
-    return GroupKind(name=name, parent=parent, roles=roles, attributes=attributes)
+    return GroupKind(name=name, parent=parent, roles=roles, permissions=permissions, attributes=attributes)
+
+
+def _actions(table: Table, key: str) -> dict[str, tuple[str, ...]]:
+    """What the user has named under this key, each with a list of actions, which are names as well."""
+    inner = table.table(key)
+    found = {}
+    for name, path, _ in table.named(key):
+        found[name] = inner.words(name, empty=True)
+        for position, action in enumerate(found[name]):
+            if action:
+                expect_name(table.notes, (*path, position), action)
+    return found
 
 
 def read_verbs(model: Table) -> dict[str, Verb]:

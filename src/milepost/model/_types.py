@@ -77,6 +77,7 @@ class GroupKind:
     name: str
     parent: str | None = None  # the kind that its parent must have
     roles: dict[str, tuple[str, ...]] = field(default_factory=dict)  # role -> actions
+    permissions: dict[str, tuple[str, ...]] = field(default_factory=dict)  # permission set -> actions
     attributes: dict[str, str] = field(default_factory=dict)  # name -> text, integer, decimal(n), boolean, time
 
 

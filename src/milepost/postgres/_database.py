@@ -230,6 +230,7 @@ class Database:
                 "statement_timeout": f"{chosen.point_timeout_s * 1000:.0f}",
                 "work_mem": chosen.point_work_mem,
                 "jit": "off",
+                "max_parallel_workers_per_gather": "0",  # starting workers takes longer than such a query may
             },
             "analytics": {
                 "statement_timeout": f"{chosen.analytics_timeout_s * 1000:.0f}",

@@ -7,10 +7,11 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from milepost.access.permissions import CHECKS_MAX
 from milepost.access.viewer_tokens import LIFE_S_MAX
-from milepost.web.schemas import Id
+from milepost.web.schemas import Id, Next
 
-__all__ = ["ViewerTokenIn", "ViewerTokenMade"]
+__all__ = ["CheckIn", "Checked", "PermittedPage", "ViewerTokenIn", "ViewerTokenMade"]
 
 
 class ViewerTokenIn(Struct):
@@ -21,3 +22,47 @@ class ViewerTokenIn(Struct):
 class ViewerTokenMade(Struct):
     token: Annotated[str, Meta(description="To be sent as `Authorization: Bearer TOKEN`.")]
     expires_at: datetime
+
+
+class Question(Struct, omit_defaults=True):
+    """May `actor` do `action` in `group`, or on `activity`? One of the two is given."""
+
+    action: str
+    actor: Annotated[str, Meta(description="The viewer itself, if absent.")] | UnsetType = UNSET
+    group: str | UnsetType = UNSET
+    activity: str | UnsetType = UNSET
+
+
+class CheckIn(Struct, omit_defaults=True):
+    """One question, or `checks`."""
+
+    action: str | UnsetType = UNSET
+    actor: str | UnsetType = UNSET
+    group: str | UnsetType = UNSET
+    activity: str | UnsetType = UNSET
+    checks: Annotated[list[Question], Meta(max_length=CHECKS_MAX)] | UnsetType = UNSET
+
+
+class Answer(Struct):
+    allowed: bool
+
+
+class Checked(Struct, omit_defaults=True):
+    """`allowed` of one question, `checks` of several."""
+
+    allowed: bool | UnsetType = UNSET
+    checks: list[Answer] | UnsetType = UNSET
+
+
+class PermittedShown(Struct):
+    """group, role, permissions: of a membership that gives the right to it; the group is the one asked for, or above it."""
+
+    actor: Id
+    group: Id
+    role: str
+    permissions: list[str]
+
+
+class PermittedPage(Struct):
+    items: list[PermittedShown]
+    next: Next

@@ -25,6 +25,7 @@ from milepost.web import (
     members,
     numbers,
     pending,
+    permissions,
     receipts,
     viewer_tokens,
 )
@@ -50,6 +51,7 @@ RESOURCES = (
     actors,
     groups,
     members,
+    permissions,
     receipts,
     viewer_tokens,
     admin,

@@ -1,0 +1,2 @@
+DROP INDEX milepost.member_permissions;
+DROP INDEX milepost.member_role;
