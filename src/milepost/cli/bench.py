@@ -19,6 +19,7 @@ __all__ = ["bench"]
 @click.option("--rate", type=float, help="Of soak: activities a second; by default 80 % of the peak, which is measured first.")
 @click.option("--queue", type=click.Choice(["postgres", "redis"]), help="Of intake: what acknowledges; by default postgres.")
 @click.option("--rows", type=click.IntRange(min=10_000), help="Of search: how many activities there are; by default 1,000,000.")
+@click.option("--members", type=click.IntRange(min=1000), help="Of checks: how many there are; by default 1,000,000.")
 @json_option
 @settings_options("data_dir", "pg_bin", *LOGS)
 def bench(name: str, settings: Settings, as_json: bool, **options: Any) -> int:

@@ -9,11 +9,12 @@ from typing import Any
 import click
 
 from milepost.access.limits import DEFAULT, Default, default_limits, read_limits, read_use, set_limits
+from milepost.access.logins import Login, drop_login, make_login
 from milepost.access.tenants import Tenant, create_tenant, find_tenant, list_tenants
-from milepost.cli._database import as_service
+from milepost.cli._database import as_owner, as_service
 from milepost.cli._options import PLACE, json_option, settings_options, system_option
 from milepost.cli._output import print_json, print_table
-from milepost.postgres import Database
+from milepost.postgres import Connection, Database
 from milepost.settings import Settings
 
 __all__ = ["every_tenant", "tenant", "tenant_named"]
@@ -99,6 +100,33 @@ def show(name: str, settings: Settings, system: str | None, as_json: bool) -> No
         return await _shown(database, await tenant_named(database, name), settings)
 
     _print_limits(as_service(settings, work, system=system), as_json=as_json)
+
+
+@tenant.command()
+@click.argument("name")
+@click.option("--drop", is_flag=True, help="Take the login away.")
+@json_option
+@system_option
+@settings_options(*PLACE)
+def login(name: str, settings: Settings, system: str | None, drop: bool, as_json: bool) -> None:
+    """Make a login of PostgreSQL's that reads the rows of the tenant NAME by raw SQL, and print its password, this once.
+
+    Again: a new password. The database's own login must be allowed to make roles.
+    """
+
+    async def work(owner: Connection) -> Login | str:
+        found = await find_tenant(owner, name)
+        return await drop_login(owner, found) if drop else await make_login(owner, found)
+
+    done = as_owner(settings, work, system=system)
+    if isinstance(done, str):
+        shown, sentence = {"dropped": done}, f"login {done} dropped"
+    else:
+        shown, sentence = {"login": done.login, "password": done.password}, f"login {done.login}, password {done.password}"
+    if as_json:
+        print_json(shown)
+    else:
+        click.echo(sentence)
 
 
 def _limit(name: str, text: str) -> float | Default | None:

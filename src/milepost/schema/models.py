@@ -114,6 +114,7 @@ async def apply_model(owner: Connection, toml: str) -> Applied:
                 for statement in guard(table):
                     await owner.execute(statement)
             filling.append(part.table.removeprefix("milepost."))
+        await owner.execute(_queries.admit_readers)
         # Activities that carried a field before it was declared get its column filled before anything is counted by it.
         filling += [f"column {name}" for name in compiled.activity.take_over if name not in columns]
         if version:

@@ -22,6 +22,10 @@ SELECT pg_advisory_xact_lock(hashtext('milepost.model'))
 -- Altering the activity table waits for the transactions that use it, and others wait behind it: so not for long.
 SELECT set_config('lock_timeout', '5s', true)
 
+-- name: admit_readers
+-- The new tables are opened to logins of tenants, where there are any.
+SELECT milepost.admit_readers()
+
 -- name: reword
 -- The same model in other words: comments, order, spacing.
 UPDATE milepost.model_version SET toml = %(toml)s WHERE version = %(version)s
