@@ -299,7 +299,7 @@ async def test_a_superuser_is_granted_the_role(empty: Connection) -> None:
 
 TENANT_TABLES = {"actor", "groups", "group_span", "group_reach", "member"}
 TENANT_TABLES |= {"activity", "activity_stream", "tombstone", "ledger", "idempotency", "journal"}
-TENANT_TABLES |= {"dead_letter", "dead_letter_log", "alert", "parked", "follow", "board_member"}
+TENANT_TABLES |= {"dead_letter", "dead_letter_log", "alert", "parked", "follow", "invitation", "board_member"}
 TENANT_TABLES |= {"search_document", "search_progress"}
 
 
@@ -337,6 +337,7 @@ async def test_every_tenant_table_has_a_policy(owner: Connection) -> None:
     assert {name for name in open_to_all if not name.startswith("queue_")} == {
         *("tenant", "api_key", "filling"),
         *("tenant_limit", "tenant_bucket", "tenant_use"),  # of all tenants at once, for intake
+        "tenant_login",  # nobody's but the owner's
     }
 
 

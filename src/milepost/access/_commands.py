@@ -25,12 +25,15 @@ from milepost.model import GroupKind, Model
 
 __all__ = [
     "ALWAYS",
+    "AnswerInvitation",
     "Command",
     "Follow",
+    "Invite",
     "PutActor",
     "PutGroup",
     "PutMember",
     "RemoveMember",
+    "RevokeInvitation",
     "Unfollow",
     "parse_command",
     "typed_attributes",
@@ -42,6 +45,7 @@ _NAME_CHARS_MAX = 1000
 _WORD_CHARS_MAX = 64
 _PERMISSIONS_MAX = 100
 _ATTRIBUTES_MAX = 200
+_ANSWERS = ("accept", "decline")
 _FOLLOWED = ("actor", "group", "object")
 
 
@@ -96,7 +100,31 @@ class Unfollow:
     id: str
 
 
-Command = PutGroup | PutActor | PutMember | RemoveMember | Follow | Unfollow
+@dataclass(frozen=True, kw_only=True)
+class Invite:
+    group: str
+    actor: str
+    role: str
+    permissions: tuple[str, ...]
+    by: str | None  # the actor that invites, whose rights are looked at
+    invited_by: str | None  # who it was, where nobody invites by name
+    expires_at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerInvitation:
+    group: str
+    actor: str
+    answer: str  # accept or decline
+
+
+@dataclass(frozen=True, kw_only=True)
+class RevokeInvitation:
+    group: str
+    actor: str
+
+
+Command = PutGroup | PutActor | PutMember | RemoveMember | Follow | Unfollow | Invite | AnswerInvitation | RevokeInvitation
 
 
 class _Fields:
@@ -228,7 +256,21 @@ def _put_actor(given: Mapping[str, Any], model: Model) -> PutActor:
 
 def _put_member(given: Mapping[str, Any], model: Model) -> PutMember:
     fields = _Fields(given, ("group", "actor", "role", "permissions", "since", "added_by"))
-    permissions = given.get("permissions") or []
+    role, permissions = _role_and_permissions(fields, model)
+    command = PutMember(
+        group=fields.required("group"),
+        actor=fields.required("actor"),
+        role=role,
+        permissions=permissions,
+        since=fields.moment("since"),
+        added_by=fields.optional("added_by", ID_CHARS_MAX),
+    )
+    fields.done()
+    return command
+
+
+def _role_and_permissions(fields: _Fields, model: Model) -> tuple[str, tuple[str, ...]]:
+    permissions = fields.given.get("permissions") or []
     if not isinstance(permissions, list) or len(permissions) > _PERMISSIONS_MAX:
         fields.fault("permissions", f"must be a list of at most {_PERMISSIONS_MAX} words")
         permissions = []
@@ -241,16 +283,7 @@ def _put_member(given: Mapping[str, Any], model: Model) -> PutMember:
     # A kind without roles takes any; which kind it is, only the database may know.
     if role and known and all(kind.roles for kind in model.groups.values()) and role not in known:
         fields.fault("role", f"{role!r} is not a role of any kind of group; known are {_listed(known)}")
-    command = PutMember(
-        group=fields.required("group"),
-        actor=fields.required("actor"),
-        role=role,
-        permissions=() if fields.errors else tuple(sorted(set(permissions))),
-        since=fields.moment("since"),
-        added_by=fields.optional("added_by", ID_CHARS_MAX),
-    )
-    fields.done()
-    return command
+    return role, () if fields.errors else tuple(sorted(set(permissions)))
 
 
 def _remove_member(given: Mapping[str, Any], model: Model) -> RemoveMember:
@@ -286,6 +319,45 @@ def _followed(given: Mapping[str, Any]) -> dict[str, str]:
     return {"actor": actor, "kind": kind, "id": target}
 
 
+def _invite(given: Mapping[str, Any], model: Model) -> Invite:
+    fields = _Fields(given, ("group", "actor", "role", "permissions", "by", "invited_by", "expires_at"))
+    role, permissions = _role_and_permissions(fields, model)
+    expires_at = fields.moment("expires_at")
+    if given.get("expires_at") is None:
+        fields.fault("expires_at", "is required")
+    elif expires_at == ALWAYS:
+        fields.fault("expires_at", "must be a time")
+    command = Invite(
+        group=fields.required("group"),
+        actor=fields.required("actor"),
+        role=role,
+        permissions=permissions,
+        by=fields.optional("by", ID_CHARS_MAX),
+        invited_by=fields.optional("invited_by", ID_CHARS_MAX),
+        expires_at=expires_at or "",
+    )
+    fields.done()
+    return command
+
+
+def _answer_invitation(given: Mapping[str, Any], model: Model) -> AnswerInvitation:
+    fields = _Fields(given, ("group", "actor", "answer"))
+    command = AnswerInvitation(
+        group=fields.required("group"), actor=fields.required("actor"), answer=fields.required("answer", _WORD_CHARS_MAX)
+    )
+    if command.answer and command.answer not in _ANSWERS:
+        fields.fault("answer", f"{command.answer!r} is not one of {', '.join(_ANSWERS)}")
+    fields.done()
+    return command
+
+
+def _revoke_invitation(given: Mapping[str, Any], model: Model) -> RevokeInvitation:
+    fields = _Fields(given, ("group", "actor"))
+    command = RevokeInvitation(group=fields.required("group"), actor=fields.required("actor"))
+    fields.done()
+    return command
+
+
 _PARSERS: dict[str, Callable[[Mapping[str, Any], Model], Command]] = {
     "put_group": _put_group,
     "put_actor": _put_actor,
@@ -293,6 +365,9 @@ _PARSERS: dict[str, Callable[[Mapping[str, Any], Model], Command]] = {
     "remove_member": _remove_member,
     "follow": _follow,
     "unfollow": _unfollow,
+    "invite": _invite,
+    "answer_invitation": _answer_invitation,
+    "revoke_invitation": _revoke_invitation,
 }
 
 

@@ -1,4 +1,4 @@
-"""What changes groups, actors, members and follows: the commands of a tenant's lane, in two steps.
+"""What changes groups, actors, members, invitations and follows: the commands of a tenant's lane, in two steps.
 
     change = await prepare(conn, tenant_id, command, now=now, model=model)
     ...                         # take out what the affected contributed from change.since on
@@ -24,8 +24,27 @@ from typing import Any
 
 import msgspec
 
-from milepost.access._commands import Follow, PutActor, PutGroup, PutMember, RemoveMember, Unfollow, parse_command
+from milepost.access._commands import (
+    AnswerInvitation,
+    Follow,
+    Invite,
+    PutActor,
+    PutGroup,
+    PutMember,
+    RemoveMember,
+    RevokeInvitation,
+    Unfollow,
+    parse_command,
+)
 from milepost.access._follows import apply_follow, apply_unfollow, prepare_follow, prepare_unfollow
+from milepost.access._invitations import (
+    apply_answer,
+    apply_invite,
+    apply_revocation,
+    prepare_answer,
+    prepare_invite,
+    prepare_revocation,
+)
 from milepost.access._known import Change, actor_id_of, as_answer, name_and_attributes, queries, text_or_none
 from milepost.access._members import apply_member, apply_removal, prepare_member, prepare_removal
 from milepost.access._put_group import LEVELS_MAX, apply_group, prepare_group
@@ -57,6 +76,12 @@ async def prepare(conn: Connection, tenant_id: int, command: Mapping[str, Any], 
             return await prepare_follow(conn, tenant_id, follow)
         case Unfollow() as unfollow:
             return await prepare_unfollow(conn, tenant_id, unfollow)
+        case Invite() as invite:
+            return await prepare_invite(conn, tenant_id, invite, now, model)
+        case AnswerInvitation() as answer:
+            return await prepare_answer(conn, tenant_id, answer, now, model)
+        case RevokeInvitation() as revocation:
+            return await prepare_revocation(conn, tenant_id, revocation, now)
 
 
 async def apply(
@@ -82,6 +107,12 @@ async def apply(
             return await apply_follow(conn, tenant_id, follow, change, now)
         case Unfollow() as unfollow:
             return await apply_unfollow(conn, tenant_id, unfollow, change)
+        case Invite() as invite:
+            return await apply_invite(conn, tenant_id, invite, change, now)
+        case AnswerInvitation() as answer:
+            return await apply_answer(conn, tenant_id, answer, change, now)
+        case RevokeInvitation() as revocation:
+            return await apply_revocation(conn, tenant_id, revocation, change, now)
 
 
 async def _apply_actor(conn: Connection, tenant_id: int, command: PutActor) -> dict[str, Any]:

@@ -232,3 +232,18 @@ ON CONFLICT (tenant_id, actor_id, kind, target_id, object_kind, object_id) DO NO
 DELETE FROM milepost.follow
 WHERE tenant_id = %(tenant_id)s AND actor_id = %(actor_id)s AND kind = %(kind)s AND target_id = %(target_id)s
   AND object_kind = %(object_kind)s AND object_id = %(object_id)s;
+
+-- name: put_invitation
+-- A new one takes the place of the one before, whatever became of that.
+INSERT INTO milepost.invitation
+    (tenant_id, group_id, actor_id, role, permissions, state, invited_by, invited_at, expires_at, decided_at)
+VALUES (%(tenant_id)s, %(group_id)s, %(actor_id)s, %(role)s, %(permissions)s::text[], 'open', %(invited_by)s, %(now)s,
+        %(expires_at)s::timestamptz, NULL)
+ON CONFLICT (tenant_id, group_id, actor_id) DO UPDATE SET role = excluded.role, permissions = excluded.permissions,
+    state = excluded.state, invited_by = excluded.invited_by, invited_at = excluded.invited_at,
+    expires_at = excluded.expires_at, decided_at = excluded.decided_at;
+
+-- name: decide_invitation
+-- What became of it.
+UPDATE milepost.invitation SET state = %(state)s, decided_at = %(now)s
+WHERE tenant_id = %(tenant_id)s AND group_id = %(group_id)s AND actor_id = %(actor_id)s;

@@ -1,7 +1,7 @@
 """Commands of a lane: every change of derived rows that is not a batch of activities.
 
 A command is JSON with a `do`: `correct` and `retract` an activity, `put_group`, `put_actor`, `put_member`, `remove_member`,
-`follow`, `unfollow`, and `mapped`, those of a message of another standard (`milepost.intake.commands_once`). It runs
+`follow`, `unfollow`, `invite`, `answer_invitation`, `revoke_invitation`, and `mapped`, those of a message of another standard (`milepost.intake.commands_once`). It runs
 inside the load transaction, in lane order, so that what it reads is what all before it has written. It answers as the API does:
 `{"status": 200, …}`, or a problem (`status` 404, 409, 412 or 422) that changed nothing.
 

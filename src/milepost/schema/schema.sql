@@ -180,6 +180,23 @@ CREATE TABLE milepost.board_member (
     CONSTRAINT board_member_shown CHECK (shown IN ('hidden', 'masked'))
 );
 
+-- Who was asked to be in which group, as what: one for each group and actor, the last. It gives no right.
+CREATE TABLE milepost.invitation (
+    tenant_id   integer NOT NULL,
+    group_id    bigint NOT NULL,
+    actor_id    bigint NOT NULL,
+    role        text NOT NULL,
+    permissions text[] NOT NULL,
+    state       text NOT NULL,                   -- expired: open, and its time is over
+    invited_by  text,                            -- an actor, or a key's id
+    invited_at  timestamptz NOT NULL,
+    expires_at  timestamptz NOT NULL,
+    decided_at  timestamptz,
+    PRIMARY KEY (tenant_id, group_id, actor_id),
+    CONSTRAINT invitation_state CHECK (state IN ('open', 'accepted', 'declined', 'revoked'))
+);
+CREATE INDEX invitation_actor ON milepost.invitation (tenant_id, actor_id, group_id);
+
 -- ── Activities ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 -- id is a UUIDv8 that sorts by occurred_at (see milepost.activity): primary key, partition key, order and cursor at once.
@@ -495,6 +512,7 @@ GRANT SELECT, INSERT, DELETE ON milepost.follow TO milepost_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON milepost.board_member TO milepost_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON milepost.loader, milepost.tenant_limit, milepost.tenant_bucket, milepost.tenant_use
     TO milepost_service;
+GRANT SELECT, INSERT, UPDATE ON milepost.invitation TO milepost_service;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA milepost TO milepost_service;
 
 -- ── Apps ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -739,6 +757,9 @@ CREATE POLICY tenant ON milepost.group_reach TO milepost_service
     USING (tenant_id = (SELECT NULLIF(current_setting('milepost.tenant', true), '')::integer));
 ALTER TABLE milepost.member ENABLE ROW LEVEL SECURITY;
 CREATE POLICY tenant ON milepost.member TO milepost_service
+    USING (tenant_id = (SELECT NULLIF(current_setting('milepost.tenant', true), '')::integer));
+ALTER TABLE milepost.invitation ENABLE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON milepost.invitation TO milepost_service
     USING (tenant_id = (SELECT NULLIF(current_setting('milepost.tenant', true), '')::integer));
 ALTER TABLE milepost.activity ENABLE ROW LEVEL SECURITY;
 CREATE POLICY tenant ON milepost.activity TO milepost_service

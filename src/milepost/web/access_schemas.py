@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from milepost.access.invitations import State
 from milepost.access.permissions import CHECKS_MAX
 from milepost.access.viewer_tokens import LIFE_S_MAX
 from milepost.web.schemas import Id, Next
 
-__all__ = ["CheckIn", "Checked", "PermittedPage", "ViewerTokenIn", "ViewerTokenMade"]
+__all__ = [
+    "CheckIn",
+    "Checked",
+    "InvitationAnswer",
+    "InvitationIn",
+    "InvitationPage",
+    "InvitationShown",
+    "PermittedPage",
+    "ViewerTokenIn",
+    "ViewerTokenMade",
+]
 
 
 class ViewerTokenIn(Struct):
@@ -65,4 +76,32 @@ class PermittedShown(Struct):
 
 class PermittedPage(Struct):
     items: list[PermittedShown]
+    next: Next
+
+
+class InvitationIn(Struct, omit_defaults=True):
+    role: str
+    permissions: list[str] | UnsetType = UNSET
+    by: Annotated[str, Meta(description="The actor that invites; the key, if absent.")] | UnsetType = UNSET
+    expires_at: Annotated[str, Meta(description="RFC 3339; in seven days, if absent.")] | UnsetType = UNSET
+
+
+class InvitationAnswer(Struct):
+    answer: Literal["accept", "decline"]
+
+
+class InvitationShown(Struct):
+    group: Id
+    actor: Id
+    role: str
+    permissions: list[str]
+    state: State
+    invited_by: Annotated[str | None, Meta(description="An actor, or a key's id.")]
+    invited_at: datetime
+    expires_at: datetime
+    decided_at: datetime | None
+
+
+class InvitationPage(Struct):
+    items: list[InvitationShown]
     next: Next

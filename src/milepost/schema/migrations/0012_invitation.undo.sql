@@ -1,0 +1,3 @@
+-- Invitations that are open are forgotten.
+
+DROP TABLE milepost.invitation;
