@@ -196,6 +196,7 @@ async def _behind(db: Database, tenant_id: int) -> list[float]:
     lane = Lane(db, queue, 0, "bench", db.settings)
     if not await lane.open():
         raise MilepostError("The lane is taken.")
+    await queue.start()
     await indexer.start()
     seconds = []
     for number in range(BATCHES):
@@ -214,6 +215,7 @@ async def _behind(db: Database, tenant_id: int) -> list[float]:
         seconds.append(perf_counter() - began)
     await indexer.stop()
     await lane.close()
+    await queue.stop()
     return seconds
 
 
