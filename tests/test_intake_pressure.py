@@ -23,6 +23,7 @@ from milepost.errors import InvalidInput
 from milepost.intake.pressure.allowance import Allowance
 from milepost.intake.pressure.allowances import Allowances
 from milepost.intake.pressure.refusal import LimitReached, Overfull
+from milepost.intake.pressure.shares import Shares
 from milepost.intake.pressure.turns import Turns
 from milepost.intake.pressure.waiting import Waiting
 from milepost.postgres import Database
@@ -211,6 +212,108 @@ async def test_a_turn_that_is_given_up_goes_to_the_next() -> None:
     assert done == [0, 2, 3]
     await piece(4)
     assert done[-1] == 4
+
+
+class Arrivals:
+    """Requests of tenants that are under way until they are told to end."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.shares = Shares(clock=self.clock)
+        self.under_way: dict[int, list[asyncio.Event]] = {}
+
+    async def send(self, tenant_id: int, requests: int = 1) -> list[asyncio.Task[None]]:
+        tasks = [asyncio.create_task(self._request(tenant_id)) for _ in range(requests)]
+        await self._settle()
+        return tasks
+
+    async def end(self, tenant_id: int, requests: int = 1) -> None:
+        for _ in range(requests):
+            self.under_way[tenant_id].pop(0).set()
+        await self._settle()
+
+    def count(self, tenant_id: int) -> int:
+        return len(self.under_way.get(tenant_id, []))
+
+    async def _request(self, tenant_id: int) -> None:
+        async with self.shares.of(tenant_id):
+            ended = asyncio.Event()
+            self.under_way.setdefault(tenant_id, []).append(ended)
+            await ended.wait()
+
+    async def _settle(self) -> None:
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+
+async def test_a_flood_beside_another_tenant_has_one_request_under_way() -> None:
+    """As soon as it is seen, its next one waits for the last one, however many it sends; the other tenant's never wait."""
+    arrivals = Arrivals()
+    await arrivals.send(1, 8)
+    assert arrivals.count(1) == 8
+    arrivals.clock.now += 0.2
+    await arrivals.send(2)
+    assert (arrivals.count(2), arrivals.shares.flooding) == (1, None)  # it was alone until now
+    arrivals.clock.now += 0.2
+    await arrivals.end(2)
+    assert arrivals.shares.flooding == 1
+    await arrivals.send(1, 8)
+    assert arrivals.count(1) == 8
+    await arrivals.end(1, 7)
+    assert arrivals.count(1) == 1
+    for _ in range(20):  # those that wait keep it so
+        arrivals.clock.now += 0.1
+        await arrivals.send(2)
+        await arrivals.end(2)
+        await arrivals.end(1)
+        await arrivals.send(1)
+        assert (arrivals.shares.flooding, arrivals.count(1)) == (1, 1)
+
+
+async def test_a_tenant_that_sends_alone_is_not_held_up() -> None:
+    """Nor from two seconds after the other's last request on: then all that waited goes."""
+    arrivals = Arrivals()
+    await arrivals.send(1, 8)
+    await arrivals.send(2)
+    arrivals.clock.now += 0.1
+    await arrivals.end(2)
+    await arrivals.send(1, 8)
+    await arrivals.end(1, 7)
+    assert (arrivals.shares.flooding, arrivals.count(1)) == (1, 1)
+    for _ in range(20):
+        arrivals.clock.now += 0.1
+        await arrivals.end(1)
+        await arrivals.send(1)
+    assert (arrivals.shares.flooding, arrivals.count(1)) == (None, 9)
+
+
+async def test_equal_tenants_do_not_hold_each_other_up() -> None:
+    """Two that send as much as each other, and one with few requests at a time beside one with none left: nobody waits."""
+    arrivals = Arrivals()
+    await arrivals.send(1, 4)
+    await arrivals.send(2, 4)
+    arrivals.clock.now += 0.2
+    await arrivals.send(1, 4)
+    await arrivals.send(2, 4)
+    assert (arrivals.count(1), arrivals.count(2), arrivals.shares.flooding) == (8, 8, None)
+
+
+async def test_a_request_that_is_given_up_leaves_its_place() -> None:
+    """Cancelled while it waits, or in the moment in which it is let in: the next one goes."""
+    arrivals = Arrivals()
+    await arrivals.send(1, 3)
+    await arrivals.send(2)
+    arrivals.clock.now += 0.2
+    first, second, third = await arrivals.send(1, 3)
+    await arrivals.end(1, 2)
+    assert (arrivals.shares.flooding, arrivals.count(1)) == (1, 1)
+    first.cancel()
+    arrivals.under_way[1].pop(0).set()
+    await asyncio.sleep(0)
+    second.cancel()
+    await asyncio.gather(first, second, return_exceptions=True)
+    await arrivals.end(2)
+    assert (arrivals.count(1), third.done()) == (1, False)
 
 
 async def test_a_backlog_is_bounded_by_tenant(db: Database) -> None:

@@ -101,6 +101,7 @@ async def _beside(made: Ground, port: int, requests: list[bytes]) -> tuple[Outco
     ours, theirs = context.Pipe()
     process = context.Process(target=_flood, args=(port, requests, SECONDS + 1.0, theirs))
     process.start()
+    theirs.close()  # ours ends with it, should it die
     try:
         await asyncio.to_thread(ours.recv)
         outcome = await _quiet(made, port, SECONDS)

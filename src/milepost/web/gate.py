@@ -7,7 +7,8 @@
 
 In this order a request is refused for (1) what its tenant has waiting to be loaded, a quota that is used up, a rate that was just
 exceeded: before its body is kept; (2) the bytes that are held for its tenant: while the body comes; (3) its activities: as soon as
-they are counted. Always whole, with 429, and what was taken for it given back. In between, work is done by tenants in turn.
+they are counted. Always whole, with 429, and what was taken for it given back. In between, a
+tenant that floods has one request on its way at a time while others send, and work is done by tenants in turn.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from milepost.access.keys import Principal
 from milepost.intake.accept import Acceptor
 from milepost.intake.pressure.allowances import Allowances
 from milepost.intake.pressure.refusal import Refused
+from milepost.intake.pressure.shares import Shares
 from milepost.intake.pressure.turns import Turns
 from milepost.intake.pressure.waiting import Waiting
 from milepost.web.bodies import Bodies, Held, drain
@@ -47,6 +49,7 @@ class Gate:
         self.thread = thread
         self.allowances = allowances
         self.waiting = waiting
+        self.shares = Shares()
         self.loop_turns = Turns()
         self.thread_turns = Turns()
 
@@ -64,11 +67,13 @@ class Gate:
             with self.bodies.held(principal.tenant_id) as held:
                 passage = Passage(self, principal, held)
                 passage.raw = await held.read(headers, receive)
-                try:
-                    yield passage
-                except BaseException:
-                    passage.uncount()
-                    raise
+                # Not before: who sends slowly would hold up all that its tenant sends.
+                async with self.shares.of(principal.tenant_id):
+                    try:
+                        yield passage
+                    except BaseException:
+                        passage.uncount()
+                        raise
         except Refused as refusal:
             telemetry.count("refused_requests", reason=refusal.reason)
             raise
