@@ -303,3 +303,31 @@ def test_who_waits_is_answered_when_it_is_back(site: OutageSite) -> None:
         site.start_postgres()
         status, answer, _ = waiting.result()
     assert (status, answer["loaded"], answer["duplicates"]) == (200, 1, 0)
+
+
+def test_a_server_starts_while_postgresql_is_away(site: OutageSite, checked: Check) -> None:
+    """It says so, takes nothing yet, and serves when PostgreSQL is there: then it drains what the one before it had spilled."""
+    server = site.server()
+    server.start()
+    senders = started(site, server)
+    acknowledged_more(senders, 5)
+    site.stop_postgres()
+    acknowledged_more(senders, 10)
+    server.kill()
+    server.start()
+    told = server.ready()
+    assert (told["ready"], told["taking"], told["queue"]["state"]) == (False, False, "starting")
+    assert [one["check"] for one in told["missing"]] == ["database"]
+    assert server.get("/healthz", "")[0] == 200
+    status, problem, headers = server.post(site.tenants[0][1], [run_of(10**6)])
+    assert (status, problem["type"], headers["retry-after"]) == (503, "/problems/unavailable", "1")
+    site.start_postgres()
+    until(lambda: server.ready()["queue"]["state"] == "direct", "it serves, and has drained what was spilled", 120)
+    acknowledged_more(senders, 5)
+    settled(site, senders, checked, "server killed and started, PostgreSQL before")
+    assert site.spilled() == 0
+    site.stop_postgres()
+    server.kill()
+    server.start()
+    server.stop()  # while it waits
+    assert all(sender.statuses.keys() <= {202, 503} for sender in senders)

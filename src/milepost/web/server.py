@@ -4,6 +4,7 @@
         await server.wait()                           # until `stop` or a signal
 
 `serve` does that for a process of its own, or for several (`settings.workers`), which share one listening socket.
+A process of its own waits for PostgreSQL where that is away when it begins, and answers meanwhile what `Starting` says.
 Stopping: no new connections, requests under way are finished (for up to `GRACE_S`), then the services stop.
 """
 
@@ -14,20 +15,23 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
-from typing import Any
+from typing import Any, cast
 
 import structlog
 import uvicorn
+from litestar.types import ASGIApp
 
-from milepost.errors import SettingsError
+from milepost.errors import DatabaseUnavailable, SettingsError
 from milepost.settings import Settings
 from milepost.web.application import build_app
 from milepost.web.services import Services
+from milepost.web.starting import Starting
 
 __all__ = ["Serving", "build_app", "listen", "run", "serve", "serving", "stopped_by_signals"]
 
 GRACE_S = 30
 BACKLOG = 2048
+START_AGAIN_S, START_AGAIN_S_MAX = 0.2, 2.0
 KEEP_ALIVE_S = 75  # longer than the usual proxy's, so that it is not we who close under its request
 
 log = structlog.get_logger(__name__)
@@ -36,11 +40,16 @@ log = structlog.get_logger(__name__)
 class Serving:
     """A server that answers. `address` is where."""
 
-    def __init__(self, server: uvicorn.Server, task: asyncio.Task[None], services: Services, address: str) -> None:
+    def __init__(self, server: uvicorn.Server, task: asyncio.Task[None], services: Services | None, address: str) -> None:
         self._server = server
         self._task = task
-        self.services = services
+        self._services = services
         self.address = address
+
+    @property
+    def services(self) -> Services:
+        assert self._services is not None, "PostgreSQL was away when it began"
+        return self._services
 
     async def wait(self) -> None:
         """Returns when the server has stopped answering. Raises what ended it, if it was not asked to."""
@@ -98,33 +107,80 @@ async def serving(
     with listening:
         services = await Services.start(settings, url, load=load)
         try:
-            config = uvicorn.Config(
-                build_app(services),
-                http="httptools",
-                ws="none",
-                lifespan="off",
-                loop="none",
-                access_log=False,
-                log_config=None,
-                log_level="warning",
-                server_header=False,
-                proxy_headers=False,
-                timeout_keep_alive=KEEP_ALIVE_S,
-                timeout_graceful_shutdown=GRACE_S,
-            )
-            server = _Server(config)
-            task = asyncio.create_task(server.serve([listening]), name="http")
-            ready = asyncio.create_task(server.ready.wait())
-            await asyncio.wait({task, ready}, return_when=asyncio.FIRST_COMPLETED)
-            ready.cancel()
-            handle = Serving(server, task, services, address_of(listening))
-            try:
-                yield handle
-            finally:
-                server.should_exit = True
-                await task
+            async with _answering(build_app(services), listening) as (server, task):
+                yield Serving(server, task, services, address_of(listening))
         finally:
             await services.stop()
+
+
+@asynccontextmanager
+async def _answering(app: ASGIApp, listening: socket.socket) -> AsyncIterator[tuple[uvicorn.Server, asyncio.Task[None]]]:
+    """Requests are answered from here on, until the block ends: those under way then are finished."""
+    config = uvicorn.Config(
+        cast("Any", app),
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        loop="none",
+        access_log=False,
+        log_config=None,
+        log_level="warning",
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    server = _Server(config)
+    task = asyncio.create_task(server.serve([listening]), name="http")
+    ready = asyncio.create_task(server.ready.wait())
+    await asyncio.wait({task, ready}, return_when=asyncio.FIRST_COMPLETED)
+    ready.cancel()
+    try:
+        yield server, task
+    finally:
+        server.should_exit = True
+        await task
+
+
+async def _serve_here(settings: Settings, url: str, listening: socket.socket, on_ready: Callable[[str], None]) -> None:
+    """As `serving`, until a signal; where PostgreSQL is away, it answers that, and starts when it is there."""
+    services: Services | None = None
+    try:
+        app: ASGIApp
+        try:
+            services = await Services.start(settings, url)
+            app = build_app(services)
+        except DatabaseUnavailable as error:
+            log.warning("PostgreSQL is away: nothing is taken until it is there", error=str(error))
+            app = starting = Starting(error, "postgres" if settings.redis_url is None else "redis")
+        async with _answering(app, listening) as (server, task):
+            handle = Serving(server, task, services, address_of(listening))
+            with stopped_by_signals(handle.stop):
+                log.info("serving", address=handle.address)
+                on_ready(handle.address)
+                if services is None:
+                    services = await _started_later(settings, url, starting, task)
+                await handle.wait()
+    finally:
+        if services is not None:
+            await services.stop()
+
+
+async def _started_later(settings: Settings, url: str, starting: Starting, ended: asyncio.Task[None]) -> Services | None:
+    """None: the server was stopped before."""
+    pause_s = START_AGAIN_S
+    while not ended.done():
+        try:
+            services = await Services.start(settings, url)
+        except DatabaseUnavailable as error:
+            starting.missing = error
+            await asyncio.wait({ended}, timeout=pause_s)
+            pause_s = min(2 * pause_s, START_AGAIN_S_MAX)
+        else:
+            starting.become(build_app(services))
+            log.info("PostgreSQL is there: started")
+            return services
+    return None
 
 
 def serve(settings: Settings, url: str, *, on_ready: Callable[[str], None] | None = None) -> None:
@@ -141,16 +197,8 @@ def run(settings: Settings, url: str, listening: socket.socket, *, on_ready: Cal
     """Serves in this process, on an event loop of its own, until a signal."""
     import uvloop
 
-    async def work() -> None:
-        async with serving(settings, url, listening=listening) as server:
-            with stopped_by_signals(server.stop):
-                log.info("serving", address=server.address)
-                if on_ready is not None:
-                    on_ready(server.address)
-                await server.wait()
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(work())
+    with listening, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve_here(settings, url, listening, on_ready or (lambda address: None)))
 
 
 @contextmanager
