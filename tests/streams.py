@@ -12,6 +12,9 @@ from milepost.intake.streams.lane_relay import LaneRelay
 from milepost.postgres import Database
 from milepost.settings import Settings
 
+# The package's Redis is of version 6.2: these, of another version or make, where the machine has them.
+OTHERS = ("redis-server", "valkey-server")
+
 
 @asynccontextmanager
 async def primary_on(db: Database, settings: Settings) -> AsyncIterator[RedisPrimary]:

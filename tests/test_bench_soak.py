@@ -70,7 +70,7 @@ def test_growth_is_seen() -> None:
     for second in range(600):
         memory.samples.setdefault("flat", []).append((second, 100 * MIB + second % 7 * MIB))
         memory.samples.setdefault("leaking", []).append((second, 100 * MIB + second * MIB // 20))
-    met = {figure.name: figure.met for figure in memory_figures(memory, 600)}
+    met = {figure.name: figure.met for figure in memory_figures(memory, 600, 4)}
     assert (met["memory_flat_growth"], met["memory_leaking_growth"]) == (True, False)
 
 

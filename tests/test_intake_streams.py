@@ -21,7 +21,7 @@ from milepost.intake.streams.lane_relay import LaneRelay
 from milepost.intake.streams.relays import Relays
 from milepost.postgres import Database
 from milepost.settings import Settings
-from streams import a_batch, keys_of, primary_on, queued, relay_on
+from streams import OTHERS, a_batch, keys_of, primary_on, queued, relay_on
 
 if TYPE_CHECKING:
     from fix_redis import RedisServer
@@ -42,6 +42,7 @@ def spilled(number: int, lane: int = 0) -> Relayed:
     return Relayed(position=f"{number:020}", receipt_id=receipt_id(), received_at=datetime.now(UTC), batch=batch)
 
 
+@pytest.mark.parametrize("redis", [None, *OTHERS], indirect=True)
 async def test_what_redis_acknowledges_is_moved_once_and_in_order(db: Database, with_redis: Settings) -> None:
     """Each batch is in the queue byte for byte, with the time it was received, and its receipt tells which batch it became."""
     payloads = [bytes(range(256)) * 10 + b"%d" % number for number in range(700)]
@@ -188,6 +189,7 @@ async def test_a_redis_that_is_away_is_so_at_once(db: Database, with_redis: Sett
     assert await queued(db) == [b"before", b"after", b"last"]
 
 
+@pytest.mark.parametrize("redis", [None, *OTHERS], indirect=True)
 async def test_spilled_batches_are_taken_once(db: Database, with_redis: Settings, redis: RedisServer) -> None:
     """However often a group is put again, also after a crash of Redis, and whatever part of it was there."""
     several = [spilled(number) for number in range(5)]
@@ -257,6 +259,7 @@ async def test_a_flushed_redis_begins_anew(db: Database, with_redis: Settings, r
     assert await queued(db) == [b"of tomorrow", b"after the flush"]
 
 
+@pytest.mark.parametrize("redis", [None, *OTHERS], indirect=True)
 async def test_nothing_hides_below_the_position(db: Database, with_redis: Settings, redis: RedisServer) -> None:
     """Redis lost its tail while its clock went back: what it took since is moved once, what it takes later comes behind."""
     keys = await keys_of(db)
@@ -318,6 +321,7 @@ async def test_deployments_on_one_redis_do_not_meet(db: Database, with_redis: Se
     assert (await keys_of(db)).batches != keys.batches
 
 
+@pytest.mark.parametrize("redis", [None, *OTHERS], indirect=True)
 async def test_redis_is_killed_again_and_again_under_load(db: Database, with_redis: Settings, redis: RedisServer) -> None:
     """Four callers and a relay go on through five kills: what was acknowledged is there once, in each caller's order."""
     acknowledged: list[list[int]] = [[], [], [], []]

@@ -17,11 +17,59 @@ __all__ = ["BenchRedis", "redis_server"]
 STARTS_S = 10.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(kw_only=True)
 class BenchRedis:
-    url: str
-    pid: int
+    """A server that can be killed, and started again on what it had."""
+
+    folder: Path
     _client: Any
+    _process: asyncio.subprocess.Process | None = None
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self._socket}"
+
+    @property
+    def runs(self) -> bool:
+        return self._process is not None and self._process.returncode is None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "it does not run"
+        return self._process.pid
+
+    @property
+    def _socket(self) -> Path:
+        return self.folder / "redis.sock"
+
+    async def start(self) -> None:
+        """Returns when it answers, with its data loaded."""
+        self._socket.unlink(missing_ok=True)
+        process = self._process = await asyncio.create_subprocess_exec(
+            *(_program(), "--port", "0", "--unixsocket", str(self._socket), "--dir", str(self.folder), "--save", ""),
+            *("--appendonly", "yes", "--appendfsync", "always", "--logfile", str(self.folder / "redis.log")),
+            stdin=asyncio.subprocess.DEVNULL,
+        )
+        async with asyncio.timeout(STARTS_S):
+            while not await self._answers():
+                if process.returncode is not None:
+                    raise MilepostError("Redis did not start:\n" + (self.folder / "redis.log").read_text()[-2000:])
+                await asyncio.sleep(0.05)
+
+    async def kill(self) -> None:
+        """SIGKILL, and gone when this returns. Safe twice."""
+        process, self._process = self._process, None
+        if process is not None and process.returncode is None:
+            process.kill()
+            await process.wait()
+
+    async def _answers(self) -> bool:
+        from redis.exceptions import BusyLoadingError, ConnectionError
+
+        try:
+            return bool(await self._client.ping())
+        except (ConnectionError, BusyLoadingError):
+            return False
 
     async def waiting(self) -> int:
         """Batches that are not in PostgreSQL's queue yet."""
@@ -36,26 +84,14 @@ async def redis_server(folder: Path) -> AsyncIterator[BenchRedis]:
         from redis.asyncio import Redis
     except ImportError as error:
         raise MilepostError("--queue redis needs the package redis: pip install 'milepost[server,redis]'.") from error
-    file = folder / "redis.sock"
-    process = await asyncio.create_subprocess_exec(
-        *(_program(), "--port", "0", "--unixsocket", str(file), "--dir", str(folder), "--save", ""),
-        *("--appendonly", "yes", "--appendfsync", "always", "--logfile", str(folder / "redis.log")),
-        stdin=asyncio.subprocess.DEVNULL,
-    )
-    client = Redis(unix_socket_path=str(file))
+    client = Redis(unix_socket_path=str(folder / "redis.sock"))
+    redis = BenchRedis(folder=folder, _client=client)
     try:
-        async with asyncio.timeout(STARTS_S):
-            while not file.exists():
-                if process.returncode is not None:
-                    raise MilepostError("Redis did not start:\n" + (folder / "redis.log").read_text()[-2000:])
-                await asyncio.sleep(0.05)
-        await client.ping()
-        yield BenchRedis(f"unix://{file}", process.pid, client)
+        await redis.start()
+        yield redis
     finally:
         await client.aclose()
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        await redis.kill()
 
 
 def _program() -> str:

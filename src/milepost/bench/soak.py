@@ -2,8 +2,8 @@
 
 Apps with the real client (`_soak_app`), `milepost serve` with two processes, and PostgreSQL share the machine. First the same apps log
 as fast as all of it takes, to the last row loaded: that is the peak. Then they log at a pace, and in turn SIGKILL hits a server
-process (its parent starts another), the process that holds the lanes, PostgreSQL (started again at once), and an app (started
-again with the same folder). At the end all that is left is sent and loaded, counted, and verified.
+process (its parent starts another), the process that holds the lanes, PostgreSQL (started again at once), an app (started
+again with the same folder), and, with `queue="redis"`, the Redis before the queue (started again at once). At the end all that is left is sent and loaded, counted, and verified.
 
 An app that is killed takes with it what it had in memory, as its page says: that is counted apart, and everything else must be there.
 The last app is never killed. Memory is compared over two windows, each a whole round of kills long, so that both have processes of the
@@ -18,12 +18,13 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import ExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from time import monotonic
 
 from milepost.bench._ground import Ground, ground, say
 from milepost.bench._memory import Memory, children_of
+from milepost.bench._redis import BenchRedis, redis_server
 from milepost.bench._report import Figure, Report
 from milepost.bench._soak_apps import SPOOL, App, Became, became
 from milepost.client import Milepost
@@ -52,20 +53,26 @@ STALL_MS = 500  # far above what a busy machine makes of 10 µs, far below any w
 MIB = 2**20
 
 
-async def measure(settings: Settings, folder: Path, *, minutes: float = MINUTES, rate: float | None = None) -> Report:
-    """rate: activities a second of all apps together, instead of 80 % of a peak that is measured first."""
+async def measure(
+    settings: Settings, folder: Path, *, minutes: float = MINUTES, rate: float | None = None, queue: str = "postgres"
+) -> Report:
+    """rate: activities a second of all apps together, instead of 80 % of a peak that is measured first. queue: what acknowledges."""
     if not 0.5 <= minutes <= 24 * 60 or not (rate is None or rate > 0):
         raise InvalidInput("--minutes goes from 0.5 to 1440, and --rate is above 0.")
-    async with ground(settings, folder, tenants=2, rows=ROWS_BEFORE, actors=10_000, groups=400, days=1) as made:
-        async with _serving(made) as (url, server_pid):
-            peak = None if rate else await _peak(made, _apps(made, url, "peak"))
+    async with AsyncExitStack() as ends:
+        made = await ends.enter_async_context(
+            ground(settings, folder, tenants=2, rows=ROWS_BEFORE, actors=10_000, groups=400, days=1)
+        )
+        redis = await ends.enter_async_context(redis_server(folder)) if queue == "redis" else None
+        async with _serving(made, redis) as (url, server_pid):
+            peak = None if rate else await _peak(made, redis, _apps(made, url, "peak"))
             asked = rate or SHARE * (peak or 0.0)
             say(f"{asked:,.0f} activities a second, of {APPS} apps")
-            soak = Soak(made, server_pid, _apps(made, url, "app"), asked / APPS)
+            soak = Soak(made, redis, server_pid, _apps(made, url, "app"), asked / APPS)
             seconds = minutes * 60
             await soak.run(seconds)
             ended_at = monotonic()
-            await _settle(made, soak.apps, url)
+            await _settle(made, redis, soak.apps, url)
             settled_s = monotonic() - ended_at
         say("counting and verifying")
         ended = await _became(made, soak.apps)
@@ -73,7 +80,7 @@ async def measure(settings: Settings, folder: Path, *, minutes: float = MINUTES,
         async with await Database.open(made.url, made.settings) as db:
             verified = await verify(db)
     chosen = {
-        "minutes": minutes, "apps": APPS, "server_processes": WORKERS, "kill_every_s": KILL_S, "rate_asked_rows_s": round(asked),
+        "minutes": minutes, "queue": queue, "apps": APPS, "server_processes": WORKERS, "kill_every_s": KILL_S, "rate_asked_rows_s": round(asked),
         "killed": soak.killed,
     }  # fmt: skip
     report = Report(scenario="soak", settings=chosen)
@@ -82,7 +89,7 @@ async def measure(settings: Settings, folder: Path, *, minutes: float = MINUTES,
         Figure(name="logged_rows_s", value=ended.called / seconds, unit="rows/s", at_least=0.9 * asked),
         *figures(ended, verified, spool_bytes, settled_s, sum(soak.killed.values())),
         Figure(name="postgres_back_s", value=soak.postgres_back_s, unit="s"),
-        *memory_figures(soak.memory, seconds),
+        *memory_figures(soak.memory, seconds, len(soak.kills)),
     ]
     for difference in verified.items[:3]:
         say(f"differs: {difference}")
@@ -108,9 +115,9 @@ def figures(ended: Became, verified: Verification, spool_bytes: int, settled_s: 
     ]
 
 
-def memory_figures(memory: Memory, seconds: float) -> list[Figure]:
-    """Of each part that ran: after the first minute, at the end, and what it grew by."""
-    round_s = min(KILL_S * len(KILLS), seconds / 3)
+def memory_figures(memory: Memory, seconds: float, kills: int) -> list[Figure]:
+    """Of each part that ran: after the first minute, at the end, and what it grew by. kills: in a round."""
+    round_s = min(KILL_S * kills, seconds / 3)
     warm_s = min(WARM_S, seconds / 4)
     made = []
     for part in sorted(memory.samples):
@@ -129,13 +136,15 @@ class Soak:
     postgres_back_s: the longest that it took connections again after.
     """
 
-    def __init__(self, made: Ground, server_pid: int, apps: Sequence[App], per_second: float) -> None:
+    def __init__(self, made: Ground, redis: BenchRedis | None, server_pid: int, apps: Sequence[App], per_second: float) -> None:
         self.made = made
+        self.redis = redis
+        self.kills = KILLS if redis is None else KILLS | {"redis": Soak.kill_redis}
         self.server_pid = server_pid
         self.apps = apps
         self.per_second = per_second
         self.memory = Memory()
-        self.killed = dict.fromkeys(KILLS, 0)
+        self.killed = dict.fromkeys(self.kills, 0)
         self.postgres_back_s = 0.0
         self._victims = itertools.cycle(apps[:-1])
 
@@ -146,7 +155,7 @@ class Soak:
         watching = asyncio.create_task(self._watch(began))
         try:
             number = 1
-            for name, kill in itertools.cycle(KILLS.items()):
+            for name, kill in itertools.cycle(self.kills.items()):
                 if number * KILL_S >= seconds:
                     break
                 await asyncio.sleep(began + number * KILL_S - monotonic())
@@ -176,6 +185,11 @@ class Soak:
         await asyncio.to_thread(self.made.server.revive)
         self.postgres_back_s = max(self.postgres_back_s, monotonic() - began)
 
+    async def kill_redis(self) -> None:
+        assert self.redis is not None
+        await self.redis.kill()
+        await self.redis.start()
+
     async def kill_app(self) -> None:
         app = next(self._victims)
         await app.kill()
@@ -194,6 +208,8 @@ class Soak:
             parts["server_parent"] = [self.server_pid]
             parts["servers"] = _workers(self.server_pid)
             parts["postgres"] = [self.made.server.pid, *children_of(self.made.server.pid)]
+            if self.redis is not None and self.redis.runs:
+                parts["redis"] = [self.redis.pid]
             self.memory.note(monotonic() - began, parts)
             await asyncio.sleep(SAMPLE_S)
 
@@ -218,7 +234,7 @@ def _workers(server_pid: int) -> list[int]:
 
 
 @asynccontextmanager
-async def _serving(made: Ground) -> AsyncIterator[tuple[str, int]]:
+async def _serving(made: Ground, redis: BenchRedis | None) -> AsyncIterator[tuple[str, int]]:
     """`milepost serve` with two processes. → its address, and the id of the process that starts them."""
     folder = made.settings.data_dir / "serve"
     folder.mkdir()
@@ -226,6 +242,7 @@ async def _serving(made: Ground) -> AsyncIterator[tuple[str, int]]:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "milepost", "serve", "--port", "0", "--workers", str(WORKERS)),
             *("--database-url", made.url, "--data-dir", str(folder), "--log-level", "error"),
+            *(() if redis is None else ("--redis-url", redis.url)),
             stdout=asyncio.subprocess.PIPE,
             stderr=log,
         )
@@ -241,17 +258,17 @@ async def _serving(made: Ground) -> AsyncIterator[tuple[str, int]]:
                 await process.wait()
 
 
-async def _peak(made: Ground, apps: Sequence[App]) -> float:
+async def _peak(made: Ground, redis: BenchRedis | None, apps: Sequence[App]) -> float:
     """Rows a second of the same apps, from their first call until the last row is loaded."""
     began = monotonic()
     await asyncio.gather(*(app.start(0) for app in apps))
     await asyncio.sleep(PEAK_S)
     await asyncio.gather(*(app.stop() for app in apps))
-    await _until_loaded(made)
+    await _until_loaded(made, redis)
     return sum(one.told().called for app in apps for one in app.incarnations) / (monotonic() - began)
 
 
-async def _settle(made: Ground, apps: Sequence[App], url: str) -> None:
+async def _settle(made: Ground, redis: BenchRedis | None, apps: Sequence[App], url: str) -> None:
     """The apps end; what they and those that were killed left on disk is sent, and all of it is loaded."""
     await asyncio.gather(*(app.stop() for app in apps))
     with ExitStack() as clients:
@@ -262,17 +279,19 @@ async def _settle(made: Ground, apps: Sequence[App], url: str) -> None:
             return not any(_spool(made).rglob("*.db"))
 
         await _until(is_sent)
-    await _until_loaded(made)
+    await _until_loaded(made, redis)
 
 
 def _spool(made: Ground) -> Path:
     return made.settings.data_dir / "app" / SPOOL
 
 
-async def _until_loaded(made: Ground) -> None:
+async def _until_loaded(made: Ground, redis: BenchRedis | None) -> None:
     async with await Database.connect_owner(made.url) as owner:
 
         async def is_loaded() -> bool:
+            if redis is not None and await redis.waiting():  # asked first: from there it goes into the queue
+                return False
             return not any(lane.batches for lane in await backlog(owner))
 
         await _until(is_loaded)

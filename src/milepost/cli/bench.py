@@ -17,7 +17,9 @@ __all__ = ["bench"]
 @click.argument("name")
 @click.option("--minutes", type=float, help="Of soak: how long; by default 10.")
 @click.option("--rate", type=float, help="Of soak: activities a second; by default 80 % of the peak, which is measured first.")
-@click.option("--queue", type=click.Choice(["postgres", "redis"]), help="Of intake: what acknowledges; by default postgres.")
+@click.option(
+    "--queue", type=click.Choice(["postgres", "redis"]), help="Of intake and soak: what acknowledges; by default postgres."
+)
 @click.option("--rows", type=click.IntRange(min=10_000), help="Of search: how many activities there are; by default 1,000,000.")
 @click.option("--members", type=click.IntRange(min=1000), help="Of checks: how many there are; by default 1,000,000.")
 @json_option
