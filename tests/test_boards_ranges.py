@@ -141,7 +141,7 @@ async def bounded(owner: Connection) -> None:
     """No range has outgrown its bound, and none but the first of a level, or of an upper one, is all but empty."""
     large = b"SELECT * FROM milepost.board_distance_range WHERE level = 0 AND n > 5"
     assert await (await owner.execute(large)).fetchall() == []
-    small = b"""SELECT * FROM milepost.board_distance_range r WHERE level = 0 AND n < 2 AND place > '-Infinity' AND NOT EXISTS (
+    small = b"""SELECT * FROM milepost.board_distance_range r WHERE level = 0 AND n < 2 AND place > -9223372036854775808 AND NOT EXISTS (
         SELECT FROM milepost.board_distance_range u WHERE u.level = 1 AND (u.per, u.bucket, u.group_id, u.place, u.tie, u.member)
         = (r.per, r.bucket, r.group_id, r.place, r.tie, r.member))"""
     assert await (await owner.execute(small)).fetchall() == []

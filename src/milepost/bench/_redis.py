@@ -22,7 +22,7 @@ class BenchRedis:
     """A server that can be killed, and started again on what it had."""
 
     folder: Path
-    _client: Any
+    client: Any
     _process: asyncio.subprocess.Process | None = None
 
     @property
@@ -67,14 +67,14 @@ class BenchRedis:
         from redis.exceptions import BusyLoadingError, ConnectionError
 
         try:
-            return bool(await self._client.ping())
+            return bool(await self.client.ping())
         except (ConnectionError, BusyLoadingError):
             return False
 
     async def waiting(self) -> int:
         """Batches that are not in PostgreSQL's queue yet."""
-        streams = [key async for key in self._client.scan_iter(match="milepost:*:batches")]
-        return sum([await self._client.xlen(stream) for stream in streams])
+        streams = [key async for key in self.client.scan_iter(match="milepost:*:batches")]
+        return sum([await self.client.xlen(stream) for stream in streams])
 
 
 @asynccontextmanager
@@ -85,7 +85,7 @@ async def redis_server(folder: Path) -> AsyncIterator[BenchRedis]:
     except ImportError as error:
         raise MilepostError("--queue redis needs the package redis: pip install 'milepost[server,redis]'.") from error
     client = Redis(unix_socket_path=str(folder / "redis.sock"))
-    redis = BenchRedis(folder=folder, _client=client)
+    redis = BenchRedis(folder=folder, client=client)
     try:
         await redis.start()
         yield redis

@@ -31,7 +31,7 @@ SELECT coalesce((
           AND (t.place, t.tie, t.{member}) < (k.place, k.tie, k.member)
     ) AS n
 FROM (
-    SELECT coalesce(max(r.place), '-Infinity') AS place, coalesce(max(r.tie), -9223372036854775808) AS tie, coalesce(max(r.member), 0) AS member
+    SELECT coalesce(max(r.place), -9223372036854775808) AS place, coalesce(max(r.tie), -9223372036854775808) AS tie, coalesce(max(r.member), 0) AS member
     FROM (
         SELECT r.place, r.tie, r.member FROM {table}_range r
         WHERE r.tenant_id = %(tenant_id)s AND r.per = %(per)s AND r.bucket = k.bucket AND r.group_id = %(group_id)s
@@ -40,7 +40,7 @@ FROM (
     ) r
 ) u
 CROSS JOIN LATERAL (
-    SELECT coalesce(max(r.place), '-Infinity') AS place, coalesce(max(r.tie), -9223372036854775808) AS tie, coalesce(max(r.member), 0) AS member
+    SELECT coalesce(max(r.place), -9223372036854775808) AS place, coalesce(max(r.tie), -9223372036854775808) AS tie, coalesce(max(r.member), 0) AS member
     FROM (
         SELECT r.place, r.tie, r.member FROM {table}_range r
         WHERE r.tenant_id = %(tenant_id)s AND r.per = %(per)s AND r.bucket = k.bucket AND r.group_id = %(group_id)s
@@ -60,7 +60,7 @@ WHERE w.tenant_id = %(tenant_id)s AND w.group_id = %(group_id)s AND w.{member} =
   AND w.bucket = %(previous)s AND w.place IS NOT NULL
 
 -- name: members
--- How many take a rank; counted with the ranges.
+-- How many take a rank, where no row says it; counted with the ranges.
 SELECT r.n FROM {table}_range r
 WHERE r.tenant_id = %(tenant_id)s AND r.per = %(per)s AND r.bucket = %(bucket)s AND r.group_id = %(group_id)s AND r.level = 2
 
@@ -74,15 +74,22 @@ WITH page AS MATERIALIZED (
     ORDER BY t.place, t.tie, t.{member}
     LIMIT {rows}
 )
-SELECT p.place, p.tie, p.member, a.external_id, p.place * {units}, {movement}, {counted}
+SELECT p.place, p.tie, p.member, a.external_id, p.place * {units}, {movement}, {ordinal}, {better},
+    (
+        SELECT r.n FROM {table}_range r
+        WHERE r.tenant_id = %(tenant_id)s AND r.per = %(per)s AND r.bucket = %(bucket)s AND r.group_id = %(group_id)s AND r.level = 2
+    )
 FROM page p
 JOIN {names} a ON a.tenant_id = %(tenant_id)s AND a.{number} = p.member
 ORDER BY p.place, p.tie, p.member
 
--- name: counted
--- Part of a page: what stands before its first row, by full key and by rank.
+-- name: ordinal
+-- Part of a page: how many stand before its first row.
 (SELECT b.n FROM (SELECT %(bucket)s::timestamp AS bucket, f.place, f.tie, f.member FROM page f
-    ORDER BY f.place, f.tie, f.member LIMIT 1) k CROSS JOIN LATERAL ({before}) b),
+    ORDER BY f.place, f.tie, f.member LIMIT 1) k CROSS JOIN LATERAL ({before}) b)
+
+-- name: better
+-- Part of a page: how many have a better rank than its first row.
 (SELECT b.n FROM (SELECT %(bucket)s::timestamp AS bucket, f.place, {tie f} AS tie, 0 AS member FROM page f
     ORDER BY f.place, f.tie, f.member LIMIT 1) k CROSS JOIN LATERAL ({before}) b)
 
@@ -92,8 +99,10 @@ ORDER BY p.place, p.tie, p.member
 -- equal ranks may be further off than a neighbour.
 WITH me AS MATERIALIZED (
     SELECT t.place, t.tie, t.{member} AS member FROM {table} t
-    WHERE t.tenant_id = %(tenant_id)s AND t.group_id = %(group_id)s AND t.{member} = %(member)s AND t.per = %(per)s
-      AND t.bucket = %(bucket)s AND t.place IS NOT NULL
+    WHERE t.tenant_id = %(tenant_id)s AND t.group_id = %(group_id)s AND t.per = %(per)s AND t.bucket = %(bucket)s
+      AND t.place IS NOT NULL AND t.{member} = (
+          SELECT a.{number} FROM {names} a WHERE a.tenant_id = %(tenant_id)s AND a.external_id = %(member)s
+      )
 ), page AS MATERIALIZED (
     SELECT b.place, b.tie, b.member FROM me CROSS JOIN LATERAL (
         SELECT t.place, t.tie, t.{member} AS member FROM {table} t
@@ -113,7 +122,11 @@ WITH me AS MATERIALIZED (
         LIMIT {around}
     ) b
 )
-SELECT p.place, p.tie, p.member, a.external_id, p.place * {units}, {movement}, {counted},
+SELECT p.place, p.tie, p.member, a.external_id, p.place * {units}, {movement}, {ordinal}, {better},
+    (
+        SELECT r.n FROM {table}_range r
+        WHERE r.tenant_id = %(tenant_id)s AND r.per = %(per)s AND r.bucket = %(bucket)s AND r.group_id = %(group_id)s AND r.level = 2
+    ),
     (SELECT n.place * {units} FROM me CROSS JOIN LATERAL (
         SELECT t.place FROM {table} t
         WHERE t.tenant_id = %(tenant_id)s AND t.per = %(per)s AND t.bucket = %(bucket)s AND t.group_id = %(group_id)s

@@ -65,7 +65,7 @@ class Ranking:
     def statement(self, template: LiteralString, **words: str) -> LiteralString:
         """A query of boards.sql about this board's tables."""
         template = put_words(template, **words)
-        for name in ("counted", "moved", "before"):
+        for name in ("ordinal", "better", "moved", "before"):
             template = template.replace("{" + name + "}", _queries[name])
         actors = self.board.rank == "actor"
         template = put_words(
@@ -86,7 +86,7 @@ class Place:
     """Where one stands: the key of the score index, and who it is. before: how many stood better in the window before; None: it had
     no rank there."""
 
-    place: Decimal
+    place: int
     tie: int
     member: int
     name: str
@@ -94,7 +94,7 @@ class Place:
     before: int | None
 
     @property
-    def key(self) -> tuple[Decimal, int, int]:
+    def key(self) -> tuple[int, int, int]:
         return self.place, self.tie, self.member
 
 

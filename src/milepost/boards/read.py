@@ -51,23 +51,24 @@ async def read_page(
     parameters = dict(ranking.parameters)
     if after is not None:
         place, tie, member = msgspec.json.decode(after)
-        parameters |= {"after_place": Decimal(place), "after_tie": tie, "after_member": member}
+        parameters |= {"after_place": place, "after_tie": tie, "after_member": member}
     statement = ranking.statement(
         _queries.page,
         after=" AND (t.place, t.tie, t.{member}) > (%(after_place)s, %(after_tie)s, %(after_member)s)" if after else "",
         rows=str(limit + 1),
         movement=movement_of(ranking, movement),
-        counted="{counted}" if after else "0, 0",
+        **({} if after else {"ordinal": "0", "better": "0"}),
     )
     rows = await (await conn.execute(statement, parameters)).fetchall()
     places = places_of(rows)[:limit]
     following = None
     if len(rows) > limit:
         last = places[-1]
-        following = msgspec.json.encode([str(last.place), last.tie, last.member])
-    before, better = rows[0][6:8] if rows else (0, 0)
-    items = items_of(ranking, places, int(before), int(better))
-    return BoardPage(items=items, members=await members_of(conn, ranking), next=following)
+        following = msgspec.json.encode([last.place, last.tie, last.member])
+    if not rows:
+        return BoardPage(items=[], members=await members_of(conn, ranking), next=None)
+    before, better, members = rows[0][6:9]
+    return BoardPage(items=items_of(ranking, places, int(before), int(better)), members=members, next=following)
 
 
 async def members_of(conn: Connection, ranking: Ranking) -> int:

@@ -21,7 +21,7 @@ from milepost.boards.read import Ranked, items_of, members_of, movement_of, plac
 from milepost.errors import NotFound
 from milepost.postgres import Connection, load_queries
 
-__all__ = ["AROUND_MAX", "Standing", "find_member", "read_standing"]
+__all__ = ["AROUND_MAX", "Standing", "read_standing"]
 
 _queries = load_queries(__package__, "boards.sql")
 
@@ -41,29 +41,17 @@ class Standing:
     around: list[Ranked]
 
 
-async def find_member(conn: Connection, ranking: Ranking, member: str) -> int:
-    """The number of an actor or group, whichever the board ranks. Raises `NotFound`."""
-    look = actor_ids if ranking.board.rank == "actor" else group_ids
-    found = (await look(conn, ranking.tenant_id, [member])).get(member)
-    if found is None:
-        raise NotFound(f"There is no {ranking.board.rank} {member!r}.")
-    return found
-
-
 async def read_standing(conn: Connection, ranking: Ranking, member: str, *, around: int = 0, movement: bool = True) -> Standing:
     """around: how many on each side. Raises `NotFound` for a member that nobody has heard of."""
-    number = await find_member(conn, ranking, member)
-    statement = ranking.statement(_queries.standing, around=str(around), movement=movement_of(ranking, movement))
-    rows = await (await conn.execute(statement, {**ranking.parameters, "member": number})).fetchall()
-    members = await members_of(conn, ranking)
+    alone = {} if around else {"ordinal": "0"}  # its rank is all that is asked for
+    statement = ranking.statement(_queries.standing, around=str(around), movement=movement_of(ranking, movement), **alone)
+    rows = await (await conn.execute(statement, {**ranking.parameters, "member": member})).fetchall()
     if not rows:
-        return Standing(
-            member=member, rank=None, score=None, percentile=None, movement=None, members=members, to_next=None, around=[]
-        )
+        return await _without_rank(conn, ranking, member)
     places = places_of(rows)
-    _, _, _, _, _, _, before, better, next_score = rows[0]
+    before, better, members, next_score = rows[0][6:10]
     items = items_of(ranking, places, int(before), int(better))
-    (me,) = (item for item, place in zip(items, places, strict=True) if place.member == number)
+    (me,) = (item for item, place in zip(items, places, strict=True) if place.name == member)
     return Standing(
         member=member,
         rank=me.rank,
@@ -73,6 +61,16 @@ async def read_standing(conn: Connection, ranking: Ranking, member: str, *, arou
         members=members,
         to_next=None if next_score is None else abs(next_score - me.score),
         around=items if around else [],
+    )
+
+
+async def _without_rank(conn: Connection, ranking: Ranking, member: str) -> Standing:
+    look = actor_ids if ranking.board.rank == "actor" else group_ids
+    if not await look(conn, ranking.tenant_id, [member]):
+        raise NotFound(f"There is no {ranking.board.rank} {member!r}.")
+    members = await members_of(conn, ranking)
+    return Standing(
+        member=member, rank=None, score=None, percentile=None, movement=None, members=members, to_next=None, around=[]
     )
 
 

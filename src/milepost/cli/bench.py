@@ -21,7 +21,11 @@ __all__ = ["bench"]
     "--queue", type=click.Choice(["postgres", "redis"]), help="Of intake and soak: what acknowledges; by default postgres."
 )
 @click.option("--rows", type=click.IntRange(min=10_000), help="Of search: how many activities there are; by default 1,000,000.")
-@click.option("--members", type=click.IntRange(min=1000), help="Of checks: how many there are; by default 1,000,000.")
+@click.option(
+    "--members",
+    type=click.IntRange(min=1000),
+    help="How many there are. Of boards: by default 100,000. Of checks: by default 1,000,000.",
+)
 @json_option
 @settings_options("data_dir", "pg_bin", *LOGS)
 def bench(name: str, settings: Settings, as_json: bool, **options: Any) -> int:

@@ -3,7 +3,9 @@
 A row of `board_NAME` is one member of one board in one window: the parts of its score, kept exact as a rollup's are (`_fold`), and
 two columns that PostgreSQL derives from them:
 
-- `place`: the score, turned so that less is better; NULL for who takes no rank (hidden, too few activities, no score).
+- `place`: the score, turned so that less is better; NULL for who takes no rank (hidden, too few activities, no score). A bigint, in
+  units of the score's last decimal place, and where the score has more digits, the largest or smallest: row-level security lets an
+  index serve comparisons of bigint, but not of numeric, whose functions may fail.
 - `tie`: since when the member has that score, in microseconds of `occurred_at`: that of the first activity that reached it where it
   is a minimum or maximum, else that of the last one that counts in it. Less is better here, too.
 
@@ -25,6 +27,9 @@ from milepost.schema.compile._ranked import member_column, ranked_contributions,
 
 __all__ = ["CompiledBoard", "compile_board", "score_units"]
 
+QUOTIENTS = ("avg", "weighted_avg", "share")
+ROUNDED = 6  # decimal places that a quotient has beyond its measure's
+BIGINT_MAX = 9223372036854775807
 NEVER = "(-9223372036854775807 - 1)"  # a tie before all others: of a score of 0 that nothing moved
 
 
@@ -52,9 +57,9 @@ def score_units(model: Model, board: Board) -> str:
     """What turns a place into the score in the user's units, as the factor of a SQL expression."""
     by = board.by
     sign = "" if board.order == "up" else "-"
-    scaled = by.function in ("sum", "avg", "weighted_avg", "min", "max")
-    scale = model.measures()[by.arguments[0]].scale if scaled else 0
-    return f"{sign}{Decimal(1).scaleb(-scale)}"
+    measured = by.function in ("sum", "avg", "weighted_avg", "min", "max")
+    scale = model.measures()[by.arguments[0]].scale if measured else 0
+    return f"{sign}{Decimal(1).scaleb(-scale - (ROUNDED if by.function in QUOTIENTS else 0))}"
 
 
 class _Compiler(RollupCompiler):
@@ -116,7 +121,7 @@ class _Compiler(RollupCompiler):
         return (*counted, held)
 
     def score(self) -> str:
-        """In stored units, NULL where there is none yet."""
+        """In units of its last decimal place, NULL where there is none yet."""
         by = self.board.by
         match by.function:
             case "count":
@@ -124,11 +129,11 @@ class _Compiler(RollupCompiler):
             case "sum":
                 return f"sum_{by.arguments[0]}"
             case "avg":
-                return f"round(sum_{by.arguments[0]} / nullif(n_{by.arguments[0]}, 0), 6)"
+                return f"round(sum_{by.arguments[0]} / nullif(n_{by.arguments[0]}, 0), {ROUNDED}) * 1e{ROUNDED}"
             case "weighted_avg":
-                return "round(weighted_0 / nullif(weight_0, 0), 6)"
+                return f"round(weighted_0 / nullif(weight_0, 0), {ROUNDED}) * 1e{ROUNDED}"
             case "share":
-                return f"round(passed_0::numeric / nullif(n_{by.arguments[0]}, 0), 6)"
+                return f"round(passed_0::numeric / nullif(n_{by.arguments[0]}, 0), {ROUNDED}) * 1e{ROUNDED}"
             case "distinct":
                 return f"distinct_{self.distinct[0][0]}"
             case _:
@@ -142,9 +147,10 @@ class _Compiler(RollupCompiler):
         score = self.score()
         ranked = f"n >= {self.board.activities_min} AND NOT hidden AND per IN ({windows}) AND {score} IS NOT NULL"
         turned = "" if self.board.order == "up" else "-"
+        place = f"{turned}least(greatest(({score})::numeric, -{BIGINT_MAX}), {BIGINT_MAX})::bigint"
         derived = (
             "    hidden boolean NOT NULL DEFAULT false,\n"
-            f"    place numeric GENERATED ALWAYS AS (CASE WHEN {ranked} THEN {turned}({score})::numeric END) STORED,\n"
+            f"    place bigint GENERATED ALWAYS AS (CASE WHEN {ranked} THEN {place} END) STORED,\n"
             f"    tie bigint GENERATED ALWAYS AS (CASE WHEN {ranked} THEN {tie} END) STORED,\n"
         )
         at = table.index("    PRIMARY KEY")
@@ -156,7 +162,7 @@ class _Compiler(RollupCompiler):
     def temp_ddl(self) -> tuple[str, ...]:
         touched = (
             f"CREATE TEMP TABLE IF NOT EXISTS {self.touched} (group_id bigint NOT NULL, {self.member} bigint NOT NULL,"
-            ' per text COLLATE "C" NOT NULL, bucket timestamp NOT NULL, place numeric, tie bigint) ON COMMIT DELETE ROWS'
+            ' per text COLLATE "C" NOT NULL, bucket timestamp NOT NULL, place bigint, tie bigint) ON COMMIT DELETE ROWS'
         )
         return (*super().temp_ddl(), touched)
 

@@ -35,7 +35,9 @@ LOWER_MEMBERS_MIN = LOWER_MEMBERS // 8  # it is merged below
 UPPER_RANGES = 200  # lower ones in an upper one when it is made
 UPPER_RANGES_MAX = 2 * UPPER_RANGES
 
-FIRST = "'-Infinity'::numeric, (-9223372036854775807 - 1)::bigint, 0::bigint"
+LEAST = "(-9223372036854775807 - 1)::bigint"  # before every place
+MOST = "9223372036854775807"
+FIRST = f"{LEAST}, {LEAST}, 0::bigint"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +70,7 @@ class _Compiler:
         key = "tenant_id, per, bucket, group_id, level, place, tie, member"
         columns = (
             'per text COLLATE "C" NOT NULL, bucket timestamp NOT NULL, group_id bigint NOT NULL, level smallint NOT NULL,'
-            " place numeric NOT NULL, tie bigint NOT NULL, member bigint NOT NULL, n bigint NOT NULL"
+            " place bigint NOT NULL, tie bigint NOT NULL, member bigint NOT NULL, n bigint NOT NULL"
         )
         return Ranges(
             table=self.table,
@@ -149,7 +151,7 @@ SELECT w.* FROM wholes w JOIN boards b ON {same("b", "w")} AND NOT b.ranged WHER
         begins, as long as that stays: when it goes, its first one is looked at, too."""
         lower = "l.per, l.bucket, l.group_id, l.level, l.place, l.tie, l.member, l.n"
         return f"""WITH upper AS MATERIALIZED (
-    SELECT s.* FROM {self.unsettled} s WHERE s.level = 1 AND s.n < {LOWER_MEMBERS} AND s.place > '-Infinity'
+    SELECT s.* FROM {self.unsettled} s WHERE s.level = 1 AND s.n < {LOWER_MEMBERS} AND s.place > {LEAST}
 ), small AS MATERIALIZED (
     SELECT s.* FROM upper s
     UNION ALL
@@ -159,7 +161,7 @@ SELECT w.* FROM wholes w JOIN boards b ON {same("b", "w")} AND NOT b.ranged WHER
         SELECT {lower} FROM upper s JOIN {self.table} l ON l.tenant_id = %(tenant_id)s AND {same("l", "s")} AND l.level = 0
           AND l.place = s.place AND l.tie = s.tie AND l.member = s.member
     ) s
-    WHERE s.n < {LOWER_MEMBERS_MIN} AND s.place > '-Infinity' AND NOT EXISTS (
+    WHERE s.n < {LOWER_MEMBERS_MIN} AND s.place > {LEAST} AND NOT EXISTS (
         SELECT FROM {self.table} u WHERE u.tenant_id = %(tenant_id)s AND {same("u", "s")} AND u.level = 1
           AND u.place = s.place AND u.tie = s.tie AND u.member = s.member
           AND NOT EXISTS (
@@ -208,7 +210,7 @@ INSERT INTO {self.unsettled} (per, bucket, group_id, level, place, tie, member, 
     CROSS JOIN LATERAL (
         SELECT t.place, t.tie, t.{self.member} FROM {self.board} t
         WHERE t.tenant_id = %(tenant_id)s AND {same("t", "b")} AND (t.place, t.tie, t.{self.member}) >= (b.place, b.tie, b.member)
-          AND (t.place, t.tie, t.{self.member}) < (coalesce(e.place, 'Infinity'), coalesce(e.tie, 0), coalesce(e.member, 0))
+          AND (t.place, t.tie, t.{self.member}) < (coalesce(e.place, {MOST}), coalesce(e.tie, {MOST}), coalesce(e.member, {MOST}))
     ) t
     WINDOW w AS (PARTITION BY b.per, b.bucket, b.group_id, b.place, b.tie, b.member ORDER BY t.place, t.tie, t.{self.member})
 ), sized AS (
@@ -246,7 +248,7 @@ SELECT per, bucket, group_id, 1, place, tie, member, {LOWER_MEMBERS} FROM made""
         SELECT l.place, l.tie, l.member, l.n FROM {self.table} l
         WHERE l.tenant_id = %(tenant_id)s AND {same("l", "b")} AND l.level = 0
           AND (l.place, l.tie, l.member) >= (b.place, b.tie, b.member)
-          AND (l.place, l.tie, l.member) < (coalesce(e.place, 'Infinity'), coalesce(e.tie, 0), coalesce(e.member, 0))
+          AND (l.place, l.tie, l.member) < (coalesce(e.place, {MOST}), coalesce(e.tie, {MOST}), coalesce(e.member, {MOST}))
     ) l
     WINDOW w AS (PARTITION BY b.per, b.bucket, b.group_id, b.place, b.tie, b.member ORDER BY l.place, l.tie, l.member)
 ), sized AS (
@@ -298,7 +300,7 @@ CROSS JOIN LATERAL (
     SELECT count(*) AS n FROM {self.board} t
     WHERE t.tenant_id = %(tenant_id)s AND {same("t", "r")} AND (t.place, t.tie, t.{self.member}) >= (r.place, r.tie, r.member)
       AND (t.place, t.tie, t.{self.member})
-        < (coalesce(r.end_place, 'Infinity'), coalesce(r.end_tie, 0), coalesce(r.end_member, 0))
+        < (coalesce(r.end_place, {MOST}), coalesce(r.end_tie, {MOST}), coalesce(r.end_member, {MOST}))
 ) again
 WHERE r.n <> again.n"""
         return Check(what="range", chunked=False, sql=sql)
@@ -314,7 +316,7 @@ FROM (
     )
     UNION
     SELECT r.per, r.bucket, r.group_id, 'a level does not begin before everything' FROM {self.table} r
-    WHERE r.tenant_id = %(tenant_id)s GROUP BY r.per, r.bucket, r.group_id, r.level HAVING min(r.place) > '-Infinity'
+    WHERE r.tenant_id = %(tenant_id)s GROUP BY r.per, r.bucket, r.group_id, r.level HAVING min(r.place) > {LEAST}
     UNION
     SELECT u.per, u.bucket, u.group_id, 'an upper range begins within a lower one' FROM {self.table} u
     WHERE u.tenant_id = %(tenant_id)s AND u.level = 1 AND NOT EXISTS (
