@@ -120,7 +120,8 @@ async def _forget(conn: Connection, board: CompiledBoard) -> None:
 
 async def _settle(conn: Connection, board: CompiledBoard, tenant: dict[str, Any], *, repair: bool) -> None:
     """Count the changed places, once nothing changes them further."""
-    for statement in (*(board.tally.repair if repair else ()), *board.ranges.settle):
+    statements = (*board.tally.repair, *board.ranges.settle_repaired) if repair else board.ranges.settle
+    for statement in statements:
         await _run(conn, statement, tenant)
 
 

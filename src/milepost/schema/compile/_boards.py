@@ -143,9 +143,8 @@ class _Compiler(RollupCompiler):
         table, *more = super().ddl()
         best = self.board.by.function in ("min", "max")
         tie = f"{'-' if self.board.by.function == 'max' else ''}best[2]" if best else f"coalesce(held_at, {NEVER})"
-        windows = ", ".join(literal(window) for window in self.windows)
         score = self.score()
-        ranked = f"n >= {self.board.activities_min} AND NOT hidden AND per IN ({windows}) AND {score} IS NOT NULL"
+        ranked = f"n >= {self.board.activities_min} AND NOT hidden AND per IN ({self.ranked_windows()}) AND {score} IS NOT NULL"
         turned = "" if self.board.order == "up" else "-"
         place = f"{turned}least(greatest(({score})::numeric, -{BIGINT_MAX}), {BIGINT_MAX})::bigint"
         derived = (
@@ -162,41 +161,51 @@ class _Compiler(RollupCompiler):
     def temp_ddl(self) -> tuple[str, ...]:
         touched = (
             f"CREATE TEMP TABLE IF NOT EXISTS {self.touched} (group_id bigint NOT NULL, {self.member} bigint NOT NULL,"
-            ' per text COLLATE "C" NOT NULL, bucket timestamp NOT NULL, place bigint, tie bigint) ON COMMIT DELETE ROWS'
+            ' per text COLLATE "C" NOT NULL, bucket timestamp NOT NULL, place bigint, tie bigint,'
+            " new_place bigint, new_tie bigint) ON COMMIT DELETE ROWS"
         )
         return (*super().temp_ddl(), touched)
 
     # ── folding ──
 
     def upsert(self) -> str:
-        """As a rollup's, and what was there before is noted: once in a transaction, where a change of history folds twice."""
+        """As a rollup's; of the windows that are ranked it notes what the places were before and are now. Where a change of history
+        folds twice in one transaction, what they were before the first."""
         columns = (*self.keys, "per", "bucket")
         added, source = self.additions()
         names = ", ".join(columns)
         picked = ", ".join(f"a.{column}" for column in columns)
         same_row = " AND ".join(f"t.{column} = a.{column}" for column in columns)
         same_note = " AND ".join(f"o.{column} = a.{column}" for column in columns)
+        same_kept = " AND ".join(f"k.{column} = a.{column}" for column in columns)
         values = ", ".join(f"a.{name}" for name in added)
+        mine = f"h.tenant_id = %(tenant_id)s AND h.board = {literal(self.board.name)} AND h.shown = 'hidden'"
+        # Hardly anybody is hidden: whether anybody is, is asked once a load.
         hidden = (
-            f"EXISTS (SELECT FROM milepost.board_member h WHERE h.tenant_id = %(tenant_id)s AND h.board = {literal(self.board.name)}"
-            f" AND h.member_id = a.{self.member} AND h.shown = 'hidden' OFFSET 0)"
+            f"(SELECT EXISTS (SELECT FROM milepost.board_member h WHERE {mine})) AND"
+            f" EXISTS (SELECT FROM milepost.board_member h WHERE {mine} AND h.member_id = a.{self.member} OFFSET 0)"
         )
         return (
-            f", added AS MATERIALIZED (\n{source}\n), noted AS (\n"
-            f"INSERT INTO {self.touched} ({names}, place, tie)\nSELECT {picked}, t.place, t.tie FROM added a\n"
-            f"LEFT JOIN LATERAL (SELECT t.place, t.tie FROM {self.table} t WHERE t.tenant_id = %(tenant_id)s AND {same_row}"
-            f" OFFSET 0) t ON true\nWHERE NOT EXISTS (SELECT FROM {self.touched} o WHERE {same_note})\n)\n"
+            f", added AS MATERIALIZED (\n{source}\n), kept AS (\n"
             f"INSERT INTO {self.table} AS t (tenant_id, {names}, {', '.join(added)}, hidden)\n"
             f"SELECT %(tenant_id)s, {picked}, {values}, {hidden}\nFROM added a ORDER BY {picked}\n"
-            f"ON CONFLICT (tenant_id, {names}) DO UPDATE SET {self.sets(added)}"
+            f"ON CONFLICT (tenant_id, {names}) DO UPDATE SET {self.sets(added)}\nRETURNING {names}, place, tie\n)\n"
+            f"INSERT INTO {self.touched} ({names}, place, tie, new_place, new_tie)\n"
+            f"SELECT {picked}, t.place, t.tie, k.place, k.tie FROM added a JOIN kept k ON {same_kept}\n"
+            f"LEFT JOIN LATERAL (SELECT t.place, t.tie FROM {self.table} t WHERE t.tenant_id = %(tenant_id)s AND {same_row}"
+            f" OFFSET 0) t ON true\n"
+            f"WHERE a.per IN ({self.ranked_windows()}) AND NOT EXISTS (SELECT FROM {self.touched} o WHERE {same_note})"
         )
+
+    def ranked_windows(self) -> str:
+        return ", ".join(literal(window) for window in self.windows)
 
     def hide(self) -> str:
         """Of one member, all its rows: `hidden` says whether it takes no rank from now on."""
         names = ", ".join((*self.keys, "per", "bucket"))
         return (
             f"WITH was AS (\nINSERT INTO {self.touched} ({names}, place, tie)\nSELECT {names}, place, tie FROM {self.table}\n"
-            f"WHERE tenant_id = %(tenant_id)s AND {self.member} = %(member_id)s\n)\n"
+            f"WHERE tenant_id = %(tenant_id)s AND {self.member} = %(member_id)s AND per IN ({self.ranked_windows()})\n)\n"
             f"UPDATE {self.table} SET hidden = %(hidden)s WHERE tenant_id = %(tenant_id)s AND {self.member} = %(member_id)s"
         )
 

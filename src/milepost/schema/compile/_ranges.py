@@ -49,6 +49,7 @@ class Ranges:
     temp_ddl: tuple[str, ...]
     forget: tuple[str, ...]  # what an earlier fold of the transaction noted
     settle: tuple[str, ...]
+    settle_repaired: tuple[str, ...]  # after a repair, or after two folds: looks places up once more
     rebuild: tuple[str, ...]
     verify: tuple[Check, ...]
 
@@ -72,6 +73,7 @@ class _Compiler:
             'per text COLLATE "C" NOT NULL, bucket timestamp NOT NULL, group_id bigint NOT NULL, level smallint NOT NULL,'
             " place bigint NOT NULL, tie bigint NOT NULL, member bigint NOT NULL, n bigint NOT NULL"
         )
+        bounds = (self.merge(), self.split(), self.split_upper())
         return Ranges(
             table=self.table,
             ddl=(
@@ -80,22 +82,30 @@ class _Compiler:
             ),
             temp_ddl=(f"CREATE TEMP TABLE IF NOT EXISTS {self.unsettled} ({columns}) ON COMMIT DELETE ROWS",),
             forget=(f"DELETE FROM {self.touched}", f"DELETE FROM {self.unsettled}"),
-            settle=(self.count(), self.merge(), self.split(), self.split_upper()),
+            settle=(self.count(repaired=False), *bounds),
+            settle_repaired=(self.count(repaired=True), *bounds),
             rebuild=self.rebuild(),
             verify=(self.verify_counts(), self.verify_boards()),
         )
 
-    def count(self) -> str:
-        """From the changes of places to the counts of ranges. Where a board has no lower ranges, only its row of level 2 counts."""
-        return f"""WITH moved AS MATERIALIZED (
-    SELECT o.per, o.bucket, o.group_id, o.{self.member} AS member, o.place AS old_place, o.tie AS old_tie, t.place, t.tie
+    def count(self, *, repaired: bool) -> str:
+        """From the changes of places to the counts of ranges. Where a board has no lower ranges, only its row of level 2 counts.
+
+        repaired: places may have changed since they were noted, and are looked up."""
+        moved = f"""SELECT o.per, o.bucket, o.group_id, o.{self.member} AS member, o.place AS old_place, o.tie AS old_tie,
+        o.new_place AS place, o.new_tie AS tie
+    FROM {self.touched} o WHERE o.place IS DISTINCT FROM o.new_place OR o.tie IS DISTINCT FROM o.new_tie"""
+        if repaired:
+            moved = f"""SELECT o.per, o.bucket, o.group_id, o.{self.member} AS member, o.place AS old_place, o.tie AS old_tie, t.place, t.tie
     FROM {self.touched} o
     CROSS JOIN LATERAL (
         SELECT t.place, t.tie FROM {self.board} t
         WHERE t.tenant_id = %(tenant_id)s AND t.group_id = o.group_id AND t.{self.member} = o.{self.member}
           AND t.per = o.per AND t.bucket = o.bucket OFFSET 0
     ) t
-    WHERE o.place IS DISTINCT FROM t.place OR o.tie IS DISTINCT FROM t.tie
+    WHERE o.place IS DISTINCT FROM t.place OR o.tie IS DISTINCT FROM t.tie"""
+        return f"""WITH moved AS MATERIALIZED (
+    {moved}
 ), boards AS MATERIALIZED (
     SELECT b.*, EXISTS (
         SELECT FROM {self.table} r WHERE r.tenant_id = %(tenant_id)s AND {same("r", "b")} AND r.level = 0 OFFSET 0
