@@ -74,7 +74,7 @@ WITH page AS MATERIALIZED (
     ORDER BY t.place, t.tie, t.{member}
     LIMIT {rows}
 )
-SELECT p.place, p.tie, p.member, a.external_id, p.place * {units}, {movement}, {ordinal}, {better},
+SELECT p.place, p.tie, p.member, {shown}, p.place * {units}, {movement}, {ordinal}, {better},
     (
         SELECT r.n FROM {table}_range r
         WHERE r.tenant_id = %(tenant_id)s AND r.per = %(per)s AND r.bucket = %(bucket)s AND r.group_id = %(group_id)s AND r.level = 2
@@ -122,7 +122,7 @@ WITH me AS MATERIALIZED (
         LIMIT {around}
     ) b
 )
-SELECT p.place, p.tie, p.member, a.external_id, p.place * {units}, {movement}, {ordinal}, {better},
+SELECT p.place, p.tie, p.member, {shown}, p.place * {units}, {movement}, {ordinal}, {better},
     (
         SELECT r.n FROM {table}_range r
         WHERE r.tenant_id = %(tenant_id)s AND r.per = %(per)s AND r.bucket = %(bucket)s AND r.group_id = %(group_id)s AND r.level = 2
@@ -133,7 +133,65 @@ SELECT p.place, p.tie, p.member, a.external_id, p.place * {units}, {movement}, {
           AND (t.place, t.tie, t.{member}) < (me.place, {tie me}, 0)
         ORDER BY t.place DESC, t.tie DESC, t.{member} DESC
         LIMIT 1
-    ) n)
+    ) n), (SELECT me.member FROM me)
 FROM page p
 JOIN {names} a ON a.tenant_id = %(tenant_id)s AND a.{number} = p.member
 ORDER BY p.place, p.tie, p.member
+
+-- name: among
+-- Those of some members that have a rank, in the order of the board, each with how many have a better one: their places are looked up
+-- all, ranks are counted for the page alone.
+WITH page AS MATERIALIZED (
+    SELECT t.place, t.tie, t.member FROM ({members}) k (member)
+    CROSS JOIN LATERAL (
+        SELECT t.place, t.tie, t.{member} AS member FROM {table} t
+        WHERE t.tenant_id = %(tenant_id)s AND t.group_id = %(group_id)s AND t.{member} = k.member AND t.per = %(per)s
+          AND t.bucket = %(bucket)s AND t.place IS NOT NULL
+    ) t
+    WHERE true{after}
+    ORDER BY t.place, t.tie, t.member
+    LIMIT {rows}
+)
+SELECT p.place, p.tie, p.member, {shown}, p.place * {units}, {movement},
+    (SELECT b.n FROM (SELECT %(bucket)s::timestamp AS bucket, p.place, {tie p} AS tie, 0 AS member) k
+        CROSS JOIN LATERAL ({before}) b)
+FROM page p
+JOIN {names} a ON a.tenant_id = %(tenant_id)s AND a.{number} = p.member
+ORDER BY p.place, p.tie, p.member
+
+-- name: friends
+-- Part of others: an actor, and the actors it follows.
+SELECT %(of)s::bigint UNION SELECT f.target_id FROM milepost.follow f
+WHERE f.tenant_id = %(tenant_id)s AND f.actor_id = %(of)s AND f.kind = 0
+
+-- name: followed
+-- Part of others: the groups that an actor follows.
+SELECT f.target_id FROM milepost.follow f
+WHERE f.tenant_id = %(tenant_id)s AND f.actor_id = %(of)s AND f.kind = 1
+
+-- name: named
+-- Part of others: members by name.
+SELECT n.{number} FROM {names} n WHERE n.tenant_id = %(tenant_id)s AND n.external_id = ANY (%(members)s::text[])
+
+-- name: unmasked_actor
+-- Part of others: the name of who is ranked, but NULL where it is masked and neither the viewer nor in a group that the viewer may read.
+CASE WHEN p.member = %(viewer_id)s OR NOT EXISTS (
+    SELECT FROM milepost.board_member h
+    WHERE h.tenant_id = %(tenant_id)s AND h.board = %(board)s AND h.member_id = p.member AND h.shown = 'masked'
+) OR EXISTS (
+    SELECT FROM milepost.member m
+    JOIN milepost.group_reach r ON r.tenant_id = m.tenant_id AND r.group_id = m.group_id
+      AND r.ancestor_id = ANY (%(viewer_roots)s::bigint[]) AND r.since <= %(viewer_at)s AND r.until > %(viewer_at)s
+    WHERE m.tenant_id = %(tenant_id)s AND m.actor_id = p.member AND m.since <= %(viewer_at)s AND m.until > %(viewer_at)s
+) THEN a.external_id END
+
+-- name: unmasked_group
+-- Part of others: the same of a group.
+CASE WHEN NOT EXISTS (
+    SELECT FROM milepost.board_member h
+    WHERE h.tenant_id = %(tenant_id)s AND h.board = %(board)s AND h.member_id = p.member AND h.shown = 'masked'
+) OR EXISTS (
+    SELECT FROM milepost.group_reach r
+    WHERE r.tenant_id = %(tenant_id)s AND r.group_id = p.member AND r.ancestor_id = ANY (%(viewer_roots)s::bigint[])
+      AND r.since <= %(viewer_at)s AND r.until > %(viewer_at)s
+) THEN a.external_id END

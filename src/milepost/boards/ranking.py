@@ -16,6 +16,7 @@ from decimal import Decimal
 from typing import Any, LiteralString
 from zoneinfo import ZoneInfo
 
+from milepost.access.viewer import EVERYTHING, Reader
 from milepost.errors import FieldError, InvalidInput, NotFound
 from milepost.model import Board, Model
 from milepost.postgres import Connection, load_queries
@@ -44,10 +45,13 @@ class Ranking:
     bucket: datetime
     previous: datetime | None
     units: str
+    reader: Reader  # whom it is shown to
 
     @property
     def parameters(self) -> dict[str, Any]:
         return {
+            **self.reader.parameters,
+            "board": self.board.name,
             "tenant_id": self.tenant_id,
             "group_id": self.group_id,
             "per": self.per,
@@ -64,10 +68,11 @@ class Ranking:
 
     def statement(self, template: LiteralString, **words: str) -> LiteralString:
         """A query of boards.sql about this board's tables."""
-        template = put_words(template, **words)
-        for name in ("ordinal", "better", "moved", "before"):
-            template = template.replace("{" + name + "}", _queries[name])
         actors = self.board.rank == "actor"
+        masked = _queries.unmasked_actor if actors else _queries.unmasked_group
+        template = put_words(template, shown="a.external_id" if self.reader.sees_all else masked, **words)
+        for name in ("friends", "followed", "named", "ordinal", "better", "moved", "before"):
+            template = template.replace("{" + name + "}", _queries[name])
         template = put_words(
             template,
             table=f"milepost.board_{self.board.name}",
@@ -76,7 +81,7 @@ class Ranking:
             names="milepost.actor" if actors else "milepost.groups",
             number="actor_id" if actors else "group_id",
         )
-        for alias in ("f", "me", "w"):
+        for alias in ("f", "me", "p", "w"):
             template = template.replace("{tie " + alias + "}", f"{alias}.tie" if self.board.ties == "earliest" else SHARED_TIE)
         return template
 
@@ -89,7 +94,7 @@ class Place:
     place: int
     tie: int
     member: int
-    name: str
+    name: str | None  # None: masked
     score: Decimal
     before: int | None
 
@@ -107,6 +112,7 @@ async def find_ranking(
     group: str | None,
     window: str | None,
     now: datetime,
+    reader: Reader = EVERYTHING,
 ) -> Ranking:
     """window: one of the board's; None: its first."""
     board = declared(model.boards, name, "board")
@@ -136,6 +142,7 @@ async def find_ranking(
         bucket=bucket,
         previous=previous,
         units=score_units(model, board),
+        reader=reader,
     )
 
 

@@ -42,16 +42,19 @@ class Standing:
 
 
 async def read_standing(conn: Connection, ranking: Ranking, member: str, *, around: int = 0, movement: bool = True) -> Standing:
-    """around: how many on each side. Raises `NotFound` for a member that nobody has heard of."""
+    """around: how many on each side. Raises `NotFound` for a member that nobody has heard of, or that the viewer
+    may not know."""
     alone = {} if around else {"ordinal": "0"}  # its rank is all that is asked for
     statement = ranking.statement(_queries.standing, around=str(around), movement=movement_of(ranking, movement), **alone)
     rows = await (await conn.execute(statement, {**ranking.parameters, "member": member})).fetchall()
     if not rows:
         return await _without_rank(conn, ranking, member)
     places = places_of(rows)
-    before, better, members, next_score = rows[0][6:10]
+    before, better, members, next_score, number = rows[0][6:11]
     items = items_of(ranking, places, int(before), int(better))
-    (me,) = (item for item, place in zip(items, places, strict=True) if place.name == member)
+    (me,) = (item for item, place in zip(items, places, strict=True) if place.member == number)
+    if me.member is None:
+        raise NotFound(f"There is no {ranking.board.rank} {member!r} here.")
     return Standing(
         member=member,
         rank=me.rank,
@@ -66,8 +69,10 @@ async def read_standing(conn: Connection, ranking: Ranking, member: str, *, arou
 
 async def _without_rank(conn: Connection, ranking: Ranking, member: str) -> Standing:
     look = actor_ids if ranking.board.rank == "actor" else group_ids
-    if not await look(conn, ranking.tenant_id, [member]):
-        raise NotFound(f"There is no {ranking.board.rank} {member!r}.")
+    number = (await look(conn, ranking.tenant_id, [member])).get(member)
+    # A viewer cannot tell who is hidden, or masked, from who is not there; of itself it knows.
+    if number is None or not (ranking.reader.sees_all or number == ranking.reader.actor_id):
+        raise NotFound(f"There is no {ranking.board.rank} {member!r} here.")
     members = await members_of(conn, ranking)
     return Standing(
         member=member, rank=None, score=None, percentile=None, movement=None, members=members, to_next=None, around=[]

@@ -21,11 +21,12 @@ import msgspec
 
 from milepost.access import changes
 from milepost.activity import HASH_MASK, SMALLEST_ID, id_from
+from milepost.boards.members import put_shown
 from milepost.errors import Conflict, FieldError, InvalidInput, MilepostError, NotFound, PreconditionFailed
 from milepost.intake import _rows
 from milepost.intake.accept import Acceptor
 from milepost.intake.commands_once import Once, kept_as_letter, merged
-from milepost.intake.derive import clear_dirty, derive, fold_groups, repair_groups
+from milepost.intake.derive import clear_dirty, derive, fold_groups, hide, repair_groups
 from milepost.intake.parked import park
 from milepost.postgres import Connection, load_queries
 from milepost.schema.compile import CompiledModel
@@ -93,8 +94,13 @@ class Runner:
             if edits:
                 await self._edit(edits, answers, received_at)
                 edits = []
-            do = self._mapped(command, once, received_at) if command["do"] == "mapped" else self._change(command, received_at)
-            answers[index] = await do
+            match command["do"]:
+                case "mapped":
+                    answers[index] = await self._mapped(command, once, received_at)
+                case "show_member":
+                    answers[index] = await self._show_member(command)
+                case _:
+                    answers[index] = await self._change(command, received_at)
         if edits:
             await self._edit(edits, answers, received_at)
         await once.remember()
@@ -152,6 +158,18 @@ class Runner:
             await fold_groups(self.conn, self.compiled, self.tenant_id, taken_back=False)
             await repair_groups(self.conn, self.compiled, self.tenant_id)
         return {"status": 200, "body": answer, "reattributed": moved}
+
+    # ── boards ──
+
+    async def _show_member(self, command: Command) -> Answer:
+        try:
+            shown = await put_shown(self.conn, self.tenant_id, self.compiled.model, command)
+        except MilepostError as error:
+            return problem(error)
+        for board in self.compiled.boards:
+            if board.name == shown.board:
+                await hide(self.conn, board, self.tenant_id, shown.number, hidden=shown.hidden)
+        return {"status": 200, "body": {"member": shown.member, "shown": shown.shown}}
 
     # ── corrections and retractions ──
 

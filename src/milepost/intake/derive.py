@@ -12,7 +12,7 @@ from typing import Any
 from milepost.postgres import Connection
 from milepost.schema.compile import CompiledBoard, CompiledLatest, CompiledModel, CompiledPair, CompiledRollup
 
-__all__ = ["clear_dirty", "derive", "fill", "fold_groups", "rebuild_ranges", "repair_groups"]
+__all__ = ["clear_dirty", "derive", "fill", "fold_groups", "hide", "rebuild_ranges", "repair_groups"]
 
 
 async def derive(conn: Connection, compiled: CompiledModel, tenant_id: int, *, taken_back: bool) -> None:
@@ -123,6 +123,14 @@ async def _settle(conn: Connection, board: CompiledBoard, tenant: dict[str, Any]
     statements = (*board.tally.repair, *board.ranges.settle_repaired) if repair else board.ranges.settle
     for statement in statements:
         await _run(conn, statement, tenant)
+
+
+async def hide(conn: Connection, board: CompiledBoard, tenant_id: int, member: int, *, hidden: bool) -> None:
+    """Take a member's rank away on all rankings of a board, or give it back. What it counts for goes on being counted."""
+    await _forget(conn, board)
+    await _run(conn, board.hide, {"tenant_id": tenant_id, "member_id": member, "hidden": hidden})
+    for statement in board.ranges.settle_repaired:
+        await _run(conn, statement, {"tenant_id": tenant_id})
 
 
 async def rebuild_ranges(conn: Connection, board: CompiledBoard, tenant_id: int) -> None:

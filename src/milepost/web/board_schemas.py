@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
 from milepost.web.schemas import Next, Number
 
-__all__ = ["BoardPage", "Ranked", "Standing"]
+__all__ = [
+    "BoardPage",
+    "MemberShown",
+    "MemberShownIn",
+    "Ranked",
+    "Standing",
+    "StandingAsked",
+    "Standings",
+    "StandingsAsked",
+]
 
 
 class Ranked(Struct):
@@ -39,3 +48,38 @@ class Standing(Struct):
     members: int
     to_next: Annotated[Number | None, Meta(description="What is missing to the next better score; null for the first.")]
     around: list[Ranked]
+
+
+class StandingAsked(Struct, forbid_unknown_fields=True):
+    board: str
+    members: Annotated[list[str], Meta(description="Those without a rank are left out of the answer.")]
+    group: str | None = None
+    window: str | None = None
+    at: str | None = None
+    movement: bool = True
+
+
+class StandingsAsked(Struct, forbid_unknown_fields=True):
+    standings: list[StandingAsked]
+
+
+class StandingsOfOne(Struct):
+    board: str
+    group: str | None
+    window: str
+    begins: str | None
+    members: int
+    items: list[Ranked]
+
+
+class Standings(Struct):
+    items: list[StandingsOfOne]
+
+
+class MemberShownIn(Struct):
+    shown: Literal["all", "masked", "hidden"]
+
+
+class MemberShown(Struct):
+    member: str
+    shown: Literal["all", "masked", "hidden"]

@@ -1,28 +1,38 @@
-"""Boards: `GET /v1/boards/{name}` from the top to any depth, and one member's standing."""
+"""Boards: `GET /v1/boards/{name}` from the top to any depth, one member's standing, an actor among those it follows, several at once; and
+how a member is shown."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
-from litestar import Response, get
+import msgspec
+from litestar import Response, get, post, put
 from litestar.params import QueryParameter
 
 from milepost.access.viewer import reader_of
+from milepost.boards.among import NAMED_MAX, read_friends, read_named
+from milepost.boards.members import check_show
 from milepost.boards.ranking import Ranking, find_ranking
-from milepost.boards.read import read_page
+from milepost.boards.read import members_of, read_page
 from milepost.boards.standing import AROUND_MAX, read_standing
+from milepost.errors import FieldError, InvalidInput
 from milepost.postgres import Connection
 from milepost.rollups.sight import require_sight
 from milepost.web import board_schemas
-from milepost.web.answers import page, tagged
+from milepost.web.answers import answer, page, tagged
+from milepost.web.bodies import decode_object
+from milepost.web.lane import change, named
 from milepost.web.openapi import documented
 from milepost.web.parameters import Cursor, IdInPath, Limit, moment
-from milepost.web.request import ApiRequest, unescape, views
+from milepost.web.problems import Unprocessable
+from milepost.web.request import ApiRequest, unescape, views, writes
 
 __all__ = ["routes"]
+
+QUESTIONS_MAX = 50
 
 BoardGroup = Annotated[str | None, QueryParameter(name="group", description="Whose board. The one of everywhere, if absent.")]
 Window = Annotated[
@@ -90,6 +100,100 @@ async def standing(
     return tagged(request, found)
 
 
+@get(
+    "/v1/boards/{name:str}/friends",
+    guards=[views],
+    summary="An actor among those it follows",
+    description="The actor itself and whom it follows, or, where the board ranks groups, the groups it follows: those that have a rank, with "
+    "their ranks on the whole board. A viewer asks for its own.",
+    opt=documented("Boards", board_schemas.BoardPage),
+)
+async def friends(
+    request: ApiRequest,
+    name: IdInPath,
+    actor: Annotated[str, QueryParameter(name="actor", description="Whose follows.")],
+    group: BoardGroup = None,
+    window: Window = None,
+    at: WindowAt = None,
+    movement: Movement = True,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Response[bytes]:
+    after = request.position(cursor)
+    async with _ranking(request, name, group, window, at) as (conn, ranking):
+        found = await read_friends(conn, ranking, actor, limit=limit, after=after, movement=movement)
+    return page(request, found.items, found.next, members=found.members, window=ranking.window, begins=ranking.begins)
+
+
+@post(
+    "/v1/standings",
+    guards=[views],
+    status_code=200,
+    summary="Several boards and members at once",
+    description=f"At most {QUESTIONS_MAX} questions, of one moment. Of each the members that have a rank, best first, with their ranks on the "
+    "whole board.",
+    opt=documented("Boards", board_schemas.Standings, body=board_schemas.StandingsAsked),
+)
+async def standings(request: ApiRequest) -> Response[bytes]:
+    asked = _asked(decode_object(await request.whole_body()))
+    tenant_id, model = request.user.tenant_id, request.services.models.current.model
+    answers = []
+    async with request.services.db.transaction("point", tenant_id=tenant_id, snapshot=True) as conn:
+        reader = await reader_of(conn, tenant_id, request.viewer, model)
+        for one in asked:
+            if one.group is not None:
+                await require_sight(conn, tenant_id, reader, {"group": one.group})
+            ranking = await find_ranking(
+                conn,
+                tenant_id,
+                model,
+                one.board,
+                group=one.group,
+                window=one.window,
+                now=moment("at", one.at) or datetime.now(UTC),
+                reader=reader,
+            )
+            items = await read_named(conn, ranking, one.members, movement=one.movement)
+            members = await members_of(conn, ranking)
+            shown = {"board": one.board, "group": one.group, "window": ranking.window, "begins": ranking.begins}
+            answers.append({**shown, "members": members, "items": items})
+    return answer({"items": answers})
+
+
+@put(
+    "/v1/boards/{name:str}/members/{member:str}",
+    guards=[writes],
+    summary="How a member is shown on a board",
+    description="`hidden`: it takes no rank, and those below come up. `masked`: it keeps its rank, which is the same for everyone, and viewers "
+    "who may not read a group that it is in are not told who it is. `all`: as others are.",
+    opt=documented("Boards", board_schemas.MemberShown, body=board_schemas.MemberShownIn, changes=True),
+)
+async def show_member(request: ApiRequest, name: IdInPath, member: IdInPath) -> Response[bytes]:
+    body = decode_object(await request.whole_body())
+    command = named("show_member", body, board=unescape(name), member=unescape(member))
+    try:
+        check_show(command, request.services.models.current.model)
+    except InvalidInput as error:
+        raise Unprocessable(errors=error.errors) from error
+    return await change(request, command)
+
+
+def _asked(body: dict[str, Any]) -> list[board_schemas.StandingAsked]:
+    """The questions of a body. Raises `Unprocessable`."""
+    try:
+        asked = msgspec.convert(body, board_schemas.StandingsAsked).standings
+    except msgspec.ValidationError as error:
+        message, _, path = str(error).partition(" - at `$")
+        pointer = path.rstrip("`").replace("[", "/").replace("]", "").replace(".", "/")
+        raise Unprocessable(errors=(FieldError(pointer or "/standings", message),)) from error
+    if len(asked) > QUESTIONS_MAX:
+        raise Unprocessable(errors=(FieldError("/standings", f"are more than {QUESTIONS_MAX}"),))
+    for index, one in enumerate(asked):
+        if not 1 <= len(one.members) <= NAMED_MAX:
+            raise Unprocessable(errors=(FieldError(f"/standings/{index}/members", f"are 1 to {NAMED_MAX}"),))
+    return asked
+
+
 @asynccontextmanager
 async def _ranking(
     request: ApiRequest, name: str, group: str | None, window: str | None, at: str | None
@@ -101,7 +205,10 @@ async def _ranking(
         reader = await reader_of(conn, tenant_id, request.viewer, model)
         if group is not None:  # everywhere is everybody's
             await require_sight(conn, tenant_id, reader, {"group": group})
-        yield conn, await find_ranking(conn, tenant_id, model, unescape(name), group=group, window=window, now=now)
+        yield (
+            conn,
+            await find_ranking(conn, tenant_id, model, unescape(name), group=group, window=window, now=now, reader=reader),
+        )
 
 
-routes = [board, standing]
+routes = [board, standing, friends, standings, show_member]
