@@ -133,10 +133,10 @@ async def _make(owner: Connection, tenant_id: int, members: int) -> None:
     say(f"making a board of {members:,} members")
     await owner.execute(_queries.actors, values)
     for (index,) in await (await owner.execute(_queries.score_indexes)).fetchall():
-        await owner.execute(f"DROP INDEX {index}")
+        await owner.execute(_queries.drop_index.format(index=index))
     await owner.execute(_queries.members, values)
     for statement in board.ddl:
-        if statement.startswith(f"CREATE INDEX ON {board.table} ("):
+        if f"INDEX ON {board.table} (" in statement:
             await owner.execute(statement)
     for statement in board.temp_ddl:
         await owner.execute(statement)

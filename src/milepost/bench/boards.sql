@@ -7,6 +7,10 @@ SELECT %(tenant_id)s, 'user-' || n FROM generate_series(1, %(members)s) n
 -- Built after the rows, as a large index is.
 SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid = 'milepost.board_ladder'::regclass AND NOT indisprimary
 
+-- name: drop_index
+-- One of them.
+DROP INDEX {index}
+
 -- name: members
 -- Each with one activity: the row of its day and that of all time, as a fold leaves them. Scores are skewed, and many are equal.
 INSERT INTO milepost.board_ladder (tenant_id, group_id, actor_id, per, bucket, n, sum_distance_m, held_at)
