@@ -125,7 +125,7 @@ class Fitness(Sample):
     def live(self, dice: Random, now: datetime) -> Activity:
         return self._workout(dice, self._weights.draw(dice), now, f"live-{dice.getrandbits(60):015x}")
 
-    def tour(self) -> tuple[Call, Call, Call]:
+    def tour(self) -> tuple[Call, ...]:
         team, member = self._team(0), self.members[0].id
         run = {
             "actor": member,
@@ -140,6 +140,10 @@ class Fitness(Sample):
             Call(shows="Log a run, and wait until it is counted", path="/v1/activities", body=body),
             Call(shows="The team's feed, newest first", path=f"/v1/groups/{team}/feed?limit=3"),
             Call(shows="How far the team is towards its goal", path=f"/v1/goals/team_goal?group={team}"),
+            Call(
+                shows="Where its first member stands on the week's board of everybody",
+                path=f"/v1/boards/distance/standing?window=week&member={member}&around=2",
+            ),
         )
 
     def _workout(self, dice: Random, who: int, moment: datetime, key: str) -> Activity:

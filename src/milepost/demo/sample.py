@@ -71,8 +71,8 @@ class Sample(ABC):
         """Something that happens now."""
 
     @abstractmethod
-    def tour(self) -> tuple[Call, Call, Call]:
-        """Three requests that show what it is for: the first one writes."""
+    def tour(self) -> tuple[Call, ...]:
+        """A few requests that show what it is for: the first one writes."""
 
     def dice(self, purpose: str) -> Random:
         """A stream of chance of its own for each purpose, so that one can change without the others."""
