@@ -284,6 +284,7 @@ steps = st.one_of(
     st.tuples(st.just("target"), st.sampled_from(GROUPS), st.integers(1, 500)),
     st.tuples(st.just("join"), st.sampled_from(GROUPS), st.sampled_from(ACTORS), since),
     st.tuples(st.just("leave"), st.sampled_from(GROUPS), st.sampled_from(ACTORS), since),
+    st.tuples(st.just("show"), st.sampled_from(["distance", "slowest", "farthest"]), st.integers(0, 2), st.booleans()),
     st.tuples(st.just("load")),
     st.tuples(st.just("index")),
     st.tuples(st.just("crash"), st.sampled_from(FAULTS)),
@@ -342,6 +343,9 @@ BUSY: list[tuple[Any, ...]] = [
     ("index",),
     ("correct", 12, {"note": "blue red"}),
     ("retract", 13),
+    ("show", "distance", 0, True),
+    ("show", "farthest", 1, True),
+    ("show", "farthest", 1, False),
     ("zone", "a", "Pacific/Auckland", TIMES[0] + timedelta(hours=4)),
 ]
 
@@ -498,6 +502,15 @@ class Player:
     async def leave(self, group: str, actor: str, from_when: datetime) -> None:
         self.truth.members[group, actor].append((from_when, False))
         await self.command({"do": "remove_member", "group": group, "actor": actor, "at": moment(from_when)})
+
+    async def show(self, board: str, which: int, hidden: bool) -> None:
+        """Hides a member of a board, or shows it again; one that nobody has heard of yet cannot be."""
+        known = sorted({item.actor for item in self.truth.activities.values()})
+        if known:
+            actor = known[which % len(known)]
+            (self.truth.hidden.add if hidden else self.truth.hidden.discard)((board, actor))
+            shown = "hidden" if hidden else "all"
+            await self.command({"do": "show_member", "board": board, "member": actor, "shown": shown})
 
     async def command(self, command: Mapping[str, Any]) -> None:
         payload = json.dumps(command).encode()

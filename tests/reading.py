@@ -254,7 +254,9 @@ class Reader:
         """Every ranking that has anyone in it: all its pages, and the standing of who is in the middle."""
         terms = terms_of(self.model)
         for name, board in self.model.boards.items():
-            rows = self.truth.board(board, terms)
+            rows = {
+                key: items for key, items in self.truth.board(board, terms).items() if (name, key[1]) not in self.truth.hidden
+            }
             rankings = ranked(board, rows, actors if board.rank == "actor" else groups)
             for (group, per, bucket), ranking in rankings.items():
                 window = per.removeprefix("term:")

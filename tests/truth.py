@@ -55,6 +55,7 @@ class Truth:
         self.zones: dict[str, list[tuple[datetime, str | None]]] = defaultdict(list)
         self.members: dict[tuple[str, str], list[tuple[datetime, bool]]] = defaultdict(list)
         self.targets: dict[str, Fraction] = {}
+        self.hidden: set[tuple[str, str]] = set()  # from which board, who
 
     # ── what happens ──
 
