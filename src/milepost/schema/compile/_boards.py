@@ -177,7 +177,6 @@ class _Compiler(RollupCompiler):
         picked = ", ".join(f"a.{column}" for column in columns)
         same_row = " AND ".join(f"t.{column} = a.{column}" for column in columns)
         same_note = " AND ".join(f"o.{column} = a.{column}" for column in columns)
-        same_kept = " AND ".join(f"k.{column} = a.{column}" for column in columns)
         values = ", ".join(f"a.{name}" for name in added)
         mine = f"h.tenant_id = %(tenant_id)s AND h.board = {literal(self.board.name)} AND h.shown = 'hidden'"
         # Hardly anybody is hidden: whether anybody is, is asked once a load.
@@ -190,11 +189,14 @@ class _Compiler(RollupCompiler):
             f"INSERT INTO {self.table} AS t (tenant_id, {names}, {', '.join(added)}, hidden)\n"
             f"SELECT %(tenant_id)s, {picked}, {values}, {hidden}\nFROM added a ORDER BY {picked}\n"
             f"ON CONFLICT (tenant_id, {names}) DO UPDATE SET {self.sets(added)}\nRETURNING {names}, place, tie\n)\n"
+            # Grouped, not joined: nobody tells the planner how many rows a load adds, and a nested loop would compare each with each.
             f"INSERT INTO {self.touched} ({names}, place, tie, new_place, new_tie)\n"
-            f"SELECT {picked}, t.place, t.tie, k.place, k.tie FROM added a JOIN kept k ON {same_kept}\n"
+            f"SELECT {picked}, max(a.place), max(a.tie), max(a.new_place), max(a.new_tie) FROM (\n"
+            f"SELECT {picked}, t.place, t.tie, NULL::bigint AS new_place, NULL::bigint AS new_tie FROM added a\n"
             f"LEFT JOIN LATERAL (SELECT t.place, t.tie FROM {self.table} t WHERE t.tenant_id = %(tenant_id)s AND {same_row}"
-            f" OFFSET 0) t ON true\n"
-            f"WHERE a.per IN ({self.ranked_windows()}) AND NOT EXISTS (SELECT FROM {self.touched} o WHERE {same_note})"
+            f" OFFSET 0) t ON true\nWHERE a.per IN ({self.ranked_windows()})\n"
+            f"UNION ALL\nSELECT {names}, NULL, NULL, k.place, k.tie FROM kept k WHERE k.per IN ({self.ranked_windows()})\n) a\n"
+            f"WHERE NOT EXISTS (SELECT FROM {self.touched} o WHERE {same_note}) GROUP BY {picked}"
         )
 
     def ranked_windows(self) -> str:
