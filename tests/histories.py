@@ -149,19 +149,75 @@ of = ["run", "ride"]
 windows = ["week"]
 order = "up"
 
+[reports.team_days]
+from = "by_team"
+by = "group"
+per = "day"
+values = ["count", "sum(distance_m)", "distinct(actor)", "min(distance_m)", "max(distance_m)", "first_at", "last_at"]
+
+[reports.team_compared]
+from = "by_team"
+by = "group"
+values = ["count", "sum(distance_m)", "distinct(actor)", "max(distance_m)"]
+compare = "previous"
+
+[reports.team_hours]
+from = "by_team"
+by = "group"
+per = "hour_of_day"
+values = ["count", "distinct(actor)"]
+hours = [0, 4]
+
+[reports.devices]
+from = "by_device"
+by = "data.device"
+values = ["count", "distinct(object)", "distinct(actor)", "count(data.device = fenix)"]
+
+[reports.everything]
+from = "everything"
+values = ["count", "distinct(data.device)", "last_at"]
+
+[reports.times]
+from = "issue"
+by = "group"
+values = ["count", "open", "p50(seconds)", "p90(seconds)", "max(seconds)", "sum(seconds)"]
+
+[reports.book]
+from = "last_run"
+by = ["group", "actor"]
+values = ["count", "sum(distance_m)", "weighted_avg(distance_m, ride.distance_m)", "share(distance_m >= 50)", "distinct(object)", "last_at"]
+
+[reports.roster]
+from = "memberships"
+by = ["group", "actor"]
+values = ["role", "members", "by_member.count", "by_team.distinct(actor)"]
+
+[reports.engaged]
+from = "by_team"
+by = "group"
+values = ["engagement", "members"]
+
+[reports.open_issues]
+from = "issues"
+by = ["group", "actor"]
+values = ["count", "overdue"]
+
 [goals.team_sum]
 value = "by_team.sum(distance_m)"
 target = "group.goal_m"
+milestones = [25, 50, 100]
 
 [goals.team_week]
 value = "by_team.count"
 target = 3
 per = "week"
+milestones = [60, 100]
 
 [goals.team_spring]
 value = "by_team.distinct(actor)"
 target = 2
 per = "spring"
+milestones = [100]
 
 [goals.team_hour]
 value = "by_team.max(distance_m)"
@@ -172,6 +228,7 @@ per = "hour"
 value = "by_actor.avg(distance_m)"
 target = 60
 per = "month"
+milestones = [50, 100, 150]
 """
 
 # What the model may change into, and back: a rollup gone, one changed, one and a latest table new.

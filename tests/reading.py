@@ -22,6 +22,7 @@ from milepost.model import Board, Model, Value
 from milepost.postgres import Database
 from milepost.rollups.goals import read_goal
 from milepost.rollups.pending import Wanted, read_pending
+from reading_reports import ReportReader
 from truth import Activity, Identity, Truth, buckets
 
 __all__ = ["Reader"]
@@ -52,9 +53,13 @@ class Reader:
         await self.compare_latest(groups, actors)
         await self.compare_pairs()
         await self.compare_goals(groups, actors, now)
+        await self.compare_milestones()
         await self.compare_pending(groups, actors, now)
         await self.compare_boards(groups, actors)
         await self.compare_search()
+        await ReportReader(
+            db=self.db, tenant_id=self.tenant_id, model=self.model, truth=self.truth, groups=groups, actors=actors, now=now
+        ).compare()
 
     async def numbers(self) -> tuple[dict[str, int], dict[str, int]]:
         """Groups and actors in the order in which rows of rollups stand: of their numbers."""
@@ -92,6 +97,7 @@ class Reader:
         for viewer in VIEWERS:
             for path, asked, wanted in questions(self.truth):
                 found = await self.pages(path, viewer, **asked)
+                found = [item for item in found if item["verb"] != "milestone"]  # see `compare_milestones`
                 for item in found:
                     del item["received_at"]
                 group = asked.get("group") or (path.split("/")[1] if path.startswith("groups/") else None)
@@ -199,8 +205,33 @@ class Reader:
             rows = self.truth.pairs(set(pair.open), set(pair.close))
             for target in {item.object for item in self.truth.activities.values() if item.object}:
                 found = await self.pages(f"pairs/{name}", object="/".join(target))
-                expected = [(rfc3339(opened), closed and rfc3339(closed)) for one, opened, closed in rows if one == target]
+                expected = [
+                    (rfc3339(opened.occurred_at), closed and rfc3339(closed)) for one, opened, closed in rows if one == target
+                ]
                 assert [(row["opened_at"], row["closed_at"]) for row in found] == expected[::-1], (name, target)
+
+    async def compare_milestones(self) -> None:
+        """An activity stands for each percentage that is reached, in each bucket, and no other."""
+        terms = terms_of(self.model)
+        expected = []
+        for name, goal in self.model.goals.items():
+            rollup = self.model.rollups[goal.rollup]
+            rows = self.truth.rollup(set(rollup.of), rollup.by, rollup.per, rollup.belongs, terms)
+            for (entity, per, bucket), items in rows.items():
+                target = self.truth.targets.get(entity) if goal.target.startswith("group.") else Fraction(goal.target)
+                reached = read_value(goal.value, items)
+                if per == (f"term:{goal.per}" if goal.per in terms else goal.per) and target and reached is not None:
+                    expected += [
+                        f"{name}/{entity}/{bucket:%Y-%m-%dT%H}/{percent}".replace("/1-", "/0001-")
+                        for percent in goal.milestones
+                        if Fraction(reached) * 100 >= target * percent
+                    ]
+        async with self.db.transaction("point", tenant_id=self.tenant_id) as conn:
+            made = await (
+                await conn.execute("SELECT key, group_id IS NULL, audience FROM milepost.activity WHERE verb = 'milestone'")
+            ).fetchall()
+        assert sorted(row[0] for row in made) == sorted(expected)
+        assert all(audience == (2 if of_actor else 1) for _, of_actor, audience in made)
 
     # ── pending ──
 

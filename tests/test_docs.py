@@ -34,8 +34,8 @@ PATH = re.compile(r"`([a-z_.]+(?:/[a-zA-Z0-9_.-]+)+/?)`")
 FOLDERS = (ROOT, ROOT / "src" / "milepost")
 WITH_PATHS = ("docs/life-of-an-activity.md", "docs/where-to-change.md", "CONTRIBUTING.md", "README.md")
 BLOCK_S = 120
-SYSTEMS = ("audit", "classroom")  # beside whose demo blocks run
-ACTIVITIES = {"classroom": "4000"}  # of a system's demo: so many that every number has something in it
+SYSTEMS = ("audit", "classroom", "research")  # beside whose demo blocks run
+ACTIVITIES = {"classroom": "4000", "research": "4000"}  # of a system's demo: so many that every number has something in it
 RUNNING_LOG = """\
 athlete_id,activity_id,type,started_at_utc,started_at_local,distance_m,moving_time_s,elevation_gain_m
 7,1001,Run,2024-03-01T07:12:00Z,2024-03-01 08:12:00,5200.5,1710,31

@@ -243,15 +243,16 @@ class Truth:
             if group in groups and target not in theirs
         ]
 
-    def pairs(self, opens: set[str], closes: set[str]) -> list[tuple[tuple[str, str], datetime, datetime | None]]:
-        found: list[tuple[tuple[str, str], datetime, datetime | None]] = []
+    def pairs(self, opens: set[str], closes: set[str]) -> list[tuple[tuple[str, str], Activity, datetime | None]]:
+        """Of each object: what opened, and when it was closed."""
+        found: list[tuple[tuple[str, str], Activity, datetime | None]] = []
         objects = sorted({activity.object for activity in self.activities.values() if activity.object})
         for target in objects:
-            opened: datetime | None = None
+            opened: Activity | None = None
             events = [activity for activity in self.activities.values() if activity.object == target]
             for activity in sorted(events, key=lambda item: item.order):
                 if activity.verb in opens and opened is None:
-                    opened = activity.occurred_at
+                    opened = activity
                 elif activity.verb in closes and opened is not None:
                     found.append((target, opened, activity.occurred_at))
                     opened = None

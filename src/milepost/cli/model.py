@@ -12,6 +12,7 @@ import click
 from milepost.cli._options import PLACE, json_option, settings_options, system_option
 from milepost.cli._output import print_json, problem_lines
 from milepost.model import Model, ModelError, parse_model
+from milepost.rollups.reports.formulas import described
 from milepost.schema.compile import Check, compile_model, guard
 from milepost.settings import Settings
 
@@ -53,13 +54,20 @@ def show(file: Path, as_json: bool) -> None:
     """Print the DDL and the SQL that a model FILE compiles to."""
     compiled = compile_model(_read(file))
     parts = [("activity", compiled.activity), *((part.table, part) for part in compiled.derived())]
+    reports = list(described(compiled.model))
     if as_json:
-        print_json({title: dict(_statements(part)) for title, part in parts})
+        print_json({title: dict(_statements(part)) for title, part in parts} | ({"reports": reports} if reports else {}))
         return
     for title, part in parts:
         click.echo(f"-- ── {title} {'─' * max(0, 110 - len(title))}\n")
         for name, text in _statements(part):
             click.echo(f"-- {name}\n{text.strip()};\n")
+    for statement in compiled.indexes:
+        click.echo(f"-- of reports\n{statement};\n")
+    for report in reports:
+        click.echo(f"-- report {report['name']}: {', '.join(report['parts']) or 'from ' + report['source']}")
+        for value in report["values"]:
+            click.echo(f"--   {value['value']}: {value['formula']} ({value['unit']})")
 
 
 @model.command()
@@ -126,5 +134,7 @@ def _summary(parsed: Model) -> str:
         "pair": parsed.pairs,
         "goal": parsed.goals,
         "board": parsed.boards,
+        "pending list": parsed.pending,
+        "report": parsed.reports,
     }
     return ", ".join(f"{len(found)} {name}{'s' if len(found) != 1 else ''}" for name, found in counts.items() if found)

@@ -144,7 +144,7 @@ class Classroom(Sample):
         verb = dice.choices(verbs, [MIX[verb] for verb in verbs])[0]
         return self._lesson(dice, verb, dice.randrange(self.class_count), now, f"live-{dice.getrandbits(60):015x}")
 
-    def tour(self) -> tuple[Call, Call, Call]:
+    def tour(self) -> tuple[Call, ...]:
         group, student = self._class(0), self._student(self.rolls[0][0])
         grade = {
             "actor": student,
@@ -159,6 +159,12 @@ class Classroom(Sample):
             Call(shows="Grade a student, and wait until it is counted", path="/v1/activities", body=body),
             Call(shows="The class's timeline, newest first", path=f"/v1/groups/{group}/feed?limit=3"),
             Call(shows="The class's grades, over all time", path=f"/v1/rollups/class_grades?group={group}&bucket=all"),
+            Call(shows="What a student has been given and not handed in", path=f"/v1/actors/{student}/pending?limit=3"),
+            Call(
+                shows="The grade book: weighted, and who passes",
+                path=f"/v1/reports/grade_book_totals?group={group}&limit=3",
+            ),
+            Call(shows="What is open in the class, student by student", path=f"/v1/reports/open_work?group={group}&limit=3"),
         )
 
     # ── What teachers do ───────────────────────────────────────────────────────────────────────────────────────────

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import heapq
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
@@ -102,7 +102,9 @@ class Research(Sample):
         for study, crew in enumerate(self.crews):
             for place, number in enumerate(crew):
                 role = ("maintainer", "collaborator")[min(place, 1)] if place < 6 else "contributor"
-                yield self._member(self._study(study), self._person(number), role)
+                # Beside their roles some may do more: the second of a crew invites others, a contributor or two correct.
+                extra = {1: ["invite"], 6: ["write", "correct"], 7: ["write"]}.get(place, [])
+                yield self._member(self._study(study), self._person(number), role, extra)
 
     def activities(self) -> Iterator[Activity]:
         dice = self.dice("work")
@@ -140,7 +142,7 @@ class Research(Sample):
         verb = dice.choices(tuple(MIX), tuple(MIX.values()))[0]
         return self._work(dice, verb, self._studies.draw(dice), now, f"live-{dice.getrandbits(60):015x}")
 
-    def tour(self) -> tuple[Call, Call, Call]:
+    def tour(self) -> tuple[Call, ...]:
         study, organisation = self._study(0), f"org-{ORGANISATIONS[0][0]}"
         ask = {
             "actor": self._person(0),
@@ -159,6 +161,18 @@ class Research(Sample):
             Call(
                 shows="The organisation by months, all its studies together",
                 path=f"/v1/rollups/study_activity?group={organisation}&bucket=month&limit=3",
+            ),
+            Call(
+                shows="The organisation's analytics of 90 days: by kind, times to resolution, engagement, the trend",
+                path=f"/v1/reports/organisation_analytics?group={organisation}&days=90",
+            ),
+            Call(
+                shows="Its business day, hour by hour, by its own clock",
+                path=f"/v1/reports/business_hours?group={organisation}",
+            ),
+            Call(
+                shows="One person's collaborative studies, with statistics",
+                path=f"/v1/reports/my_collaborative_studies?actor={self._person(self.crews[0][0])}",
             ),
         )
 
@@ -231,8 +245,9 @@ class Research(Sample):
         others = [number for number in range(len(self.people)) if number not in crew]
         return crew + dice.sample(others, min(len(others), max(0, size - len(crew))))
 
-    def _member(self, group: str, person: str, role: str) -> dict[str, Any]:
-        return {"do": "put_member", "group": group, "actor": person, "role": role, "since": "always"}
+    def _member(self, group: str, person: str, role: str, permissions: Sequence[str] = ()) -> dict[str, Any]:
+        member = {"do": "put_member", "group": group, "actor": person, "role": role, "since": "always"}
+        return member | {"permissions": list(permissions)} if permissions else member
 
     def _organisation(self, study: int) -> int:
         return study % len(ORGANISATIONS)

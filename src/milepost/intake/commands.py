@@ -24,6 +24,7 @@ from milepost.activity import HASH_MASK, SMALLEST_ID, id_from
 from milepost.boards.members import put_shown
 from milepost.errors import Conflict, FieldError, InvalidInput, MilepostError, NotFound, PreconditionFailed
 from milepost.intake import _rows
+from milepost.intake._milestones import settle_targets
 from milepost.intake.accept import Acceptor
 from milepost.intake.commands_once import Once, kept_as_letter, merged
 from milepost.intake.derive import clear_dirty, derive, fold_groups, hide, repair_groups
@@ -157,6 +158,9 @@ class Runner:
             await self.conn.execute(_queries.flip)
             await fold_groups(self.conn, self.compiled, self.tenant_id, taken_back=False)
             await repair_groups(self.conn, self.compiled, self.tenant_id)
+        if command["do"] == "put_group" and "attributes" in command:
+            settled = await settle_targets(self.conn, self.compiled, self.tenant_id, [command["id"]], at=received_at)
+            self._used = self._used or settled
         return {"status": 200, "body": answer, "reattributed": moved}
 
     # ── boards ──
@@ -205,6 +209,8 @@ class Runner:
         if found is None:
             raise NotFound("There is no such activity.")
         current_id, activity, content = found
+        if activity["verb"] == "milestone":
+            raise Conflict("A milestone is made and taken away by milepost: it stands as long as it is reached.")
         version = activity["version"]
         wanted = command.get("if_match")
         if wanted is not None and wanted != version:

@@ -9,14 +9,22 @@ from __future__ import annotations
 
 from typing import Any
 
+from milepost.intake._milestones import settle_milestones
 from milepost.postgres import Connection
-from milepost.schema.compile import CompiledBoard, CompiledLatest, CompiledModel, CompiledPair, CompiledRollup
+from milepost.schema.compile import (
+    CompiledBoard,
+    CompiledLatest,
+    CompiledMilestones,
+    CompiledModel,
+    CompiledPair,
+    CompiledRollup,
+)
 
 __all__ = ["clear_dirty", "derive", "fill", "fold_groups", "hide", "rebuild_ranges", "repair_groups"]
 
 
 async def derive(conn: Connection, compiled: CompiledModel, tenant_id: int, *, taken_back: bool) -> None:
-    """Fold the delta into every rollup, latest, pairs and board table. taken_back: it holds rows of sign -1."""
+    """Fold the delta into every rollup, latest, pairs and board table, and settle milestones. taken_back: it holds rows of sign -1."""
     tenant: dict[str, Any] = {"tenant_id": tenant_id}
     await _look_up_reach(conn, compiled, tenant)
     for rollup in compiled.rollups:
@@ -38,12 +46,16 @@ async def derive(conn: Connection, compiled: CompiledModel, tenant_id: int, *, t
         await _forget(conn, board)
         await _fold(conn, board.tally, tenant, taken_back=taken_back)
         await _settle(conn, board, tenant, repair=taken_back)
+    # Last: what they make and take away joins the delta, for the journal.
+    for milestones in compiled.milestones:
+        await _run(conn, milestones.touch, tenant)
+        await settle_milestones(conn, milestones, tenant)
 
 
 async def fill(
     conn: Connection,
     compiled: CompiledModel,
-    part: CompiledRollup | CompiledLatest | CompiledPair | CompiledBoard,
+    part: CompiledRollup | CompiledLatest | CompiledPair | CompiledBoard | CompiledMilestones,
     tenant_id: int,
 ) -> None:
     """Fold the delta, a chunk of history, into one table that is new."""
@@ -63,6 +75,10 @@ async def fill(
             await _forget(conn, part)
             await _run(conn, part.tally.fill, tenant)
             await _settle(conn, part, tenant, repair=False)
+        case CompiledMilestones():
+            await _look_up_reach(conn, compiled, tenant)
+            await _run(conn, part.touch, tenant)
+            await settle_milestones(conn, part, tenant)
 
 
 async def fold_groups(conn: Connection, compiled: CompiledModel, tenant_id: int, *, taken_back: bool) -> None:
@@ -80,6 +96,9 @@ async def fold_groups(conn: Connection, compiled: CompiledModel, tenant_id: int,
             if taken_back:  # the first of the two: what places were before both is what settling needs
                 await _forget(conn, board)
             await _fold(conn, board.tally, tenant, taken_back=taken_back)
+    for milestones in compiled.milestones:
+        if milestones.by_group:
+            await _run(conn, milestones.touch, tenant)
 
 
 async def repair_groups(conn: Connection, compiled: CompiledModel, tenant_id: int) -> None:
@@ -90,6 +109,9 @@ async def repair_groups(conn: Connection, compiled: CompiledModel, tenant_id: in
     for board in compiled.boards:
         if board.by_group:
             await _settle(conn, board, {"tenant_id": tenant_id}, repair=True)
+    for milestones in compiled.milestones:
+        if milestones.by_group:
+            await settle_milestones(conn, milestones, {"tenant_id": tenant_id})
 
 
 async def clear_dirty(conn: Connection, compiled: CompiledModel) -> None:

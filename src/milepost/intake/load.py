@@ -356,6 +356,9 @@ class Lane:
     async def _load_commands(self, tenant_id: int, run: list[Batch], payloads: Sequence[bytes]) -> list[Loaded]:
         lists = [decode_commands(payload) for payload in payloads]
         await self._partitions_of(lists)
+        if self._compiled().milestones:  # a changed target may make some, at the moment of the change
+            for batch in run:
+                await self._partitions(id_from(batch.received_at), id_from(batch.received_at))
         marks = []
         async with self.transaction(tenant_id):
             assert self._acceptor is not None
@@ -399,10 +402,14 @@ class Lane:
         """Fold one chunk of history into each rollup, latest or pairs table that is not complete. True: there is more."""
         with translated():
             rows = await (await self.conn.execute(_queries.fillings, {"lane": self.lane})).fetchall()
+        filling = {(tenant_id, name) for tenant_id, name, _ in rows}
+        needs = {part.table.removeprefix("milepost."): part.needs for part in self._compiled().milestones}
         columns_first = {tenant_id for tenant_id, name, _ in rows if name.startswith("column ")}
         for tenant_id, name, filled_to in rows:
             if tenant_id in columns_first and not name.startswith("column "):
                 continue  # it may count by that column
+            if (tenant_id, needs.get(name)) in filling:
+                continue  # milestones of a value that is not complete
             try:
                 await self._fill_chunk(tenant_id, name, filled_to)
             except ModelChanged:

@@ -10,8 +10,11 @@ from __future__ import annotations
 
 from milepost.model._canonical import definition_hash, model_fingerprint, to_json
 from milepost.model._change import ModelChange, SectionChange, diff_models
+from milepost.model._check_reports import MEMBERS
+from milepost.model._derived import REPORT_DAYS_MAX, WEEKDAYS
 from milepost.model._parse import parse_model
 from milepost.model._problems import RULES, ModelError, Problem
+from milepost.model._report_values import PERCENTILES, ReportValue, read_report_value
 from milepost.model._types import (
     Board,
     Content,
@@ -33,7 +36,11 @@ from milepost.model._types import (
 )
 
 __all__ = [
+    "MEMBERS",
+    "PERCENTILES",
+    "REPORT_DAYS_MAX",
     "RULES",
+    "WEEKDAYS",
     "Board",
     "Content",
     "Field",
@@ -50,6 +57,7 @@ __all__ = [
     "Pending",
     "Problem",
     "Report",
+    "ReportValue",
     "Rollup",
     "SectionChange",
     "Term",
@@ -59,5 +67,6 @@ __all__ = [
     "diff_models",
     "model_fingerprint",
     "parse_model",
+    "read_report_value",
     "to_json",
 ]

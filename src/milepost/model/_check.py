@@ -10,7 +10,7 @@ from __future__ import annotations
 import zoneinfo
 from functools import cache
 
-from milepost.model._check_reports import check_reports
+from milepost.model._check_reports import MEMBERS, check_reports
 from milepost.model._check_values import ROLLUP_KEYS, Offer, check_verbs
 from milepost.model._derived import NO_VALUE
 from milepost.model._identifiers import check_identifiers
@@ -99,6 +99,9 @@ def _check_sources_apart(model: Model, notes: Notes) -> None:
     taken: dict[str, str] = {}
     for section in ("rollups", "latest", "pairs", "pending"):
         for name in getattr(model, section):
+            if name == MEMBERS:
+                message = f"{quoted(name)} is what a report can be from in every model; take another name"
+                notes.add((section, name), "reserved-name", message)
             if taken.setdefault(name, section) != section:
                 message = f"{taken[name]}.{name} has this name already, and a report could mean either"
                 notes.add((section, name), "name-taken", message)

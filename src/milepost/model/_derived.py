@@ -12,12 +12,16 @@ from collections.abc import Callable
 from typing import Final, Literal, TypeVar
 
 from milepost.model._phrases import Unreadable, number_of_units, read_value
+from milepost.model._report_values import read_report_value
 from milepost.model._tables import Table
 from milepost.model._types import Board, Goal, Latest, Pair, Pending, Report, Rollup, Value
 
 __all__ = [
     "LATEST_KEYS",
     "NO_VALUE",
+    "REPORT_DAYS_MAX",
+    "REPORT_PERS",
+    "WEEKDAYS",
     "read_boards",
     "read_goals",
     "read_latest",
@@ -40,6 +44,10 @@ _WITHIN = ("group", "everywhere")
 _VISIBILITIES = ("public", "group", "private")
 _TIES: tuple[Literal["earliest", "shared"], ...] = ("earliest", "shared")
 _ORDERS: tuple[Literal["down", "up"], ...] = ("down", "up")
+REPORT_PERS: Final = ("hour", "day", "week", "month", "hour_of_day", "day_of_week")
+WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+REPORT_DAYS_MAX: Final = 3660
+_COMPARES: tuple[Literal["previous"], ...] = ("previous",)
 _ROLLUP_VALUE = re.compile(r"\s*([^.\s]+)\s*\.(.*)", re.DOTALL)
 
 
@@ -224,9 +232,44 @@ def read_reports(model: Table) -> dict[str, Report]:
 
 
 def _report(table: Table, name: str) -> Report:
+    parts = table.words("parts")
+    days = table.whole("days", 1, REPORT_DAYS_MAX)
     return Report(
         name=name,
-        source=table.text("from", required=True),
+        parts=parts,
+        source=table.text("from", required=not parts),
         by=table.words("by", empty=True),
-        values=tuple(value.text for value in _values(table)),
+        values=_report_values(table, required=not parts),
+        per=table.choice("per", REPORT_PERS, "day") if table.has("per") else None,
+        days=days,
+        hours=_hours(table),
+        weekdays=tuple(WEEKDAYS.index(day) + 1 for day in table.choices("weekdays", WEEKDAYS, ())),
+        compare=table.choice("compare", _COMPARES, "previous") if table.has("compare") else None,
+        top=table.whole("top", 1, 500),
+        order=table.choice("order", _ORDERS, "down"),
+        kind=table.text("kind") or None,
     )
+
+
+def _report_values(table: Table, *, required: bool) -> tuple[str, ...]:
+    values: list[str] = []
+    for position, text in enumerate(table.words("values", required=required)):
+        path = (*table.path, "values", position)
+        value = table.read(path, "bad-value", read_report_value, text, None) if text else None
+        if value is not None and value.text in values and text not in table.content["values"][:position]:
+            table.notes.add(path, "duplicate", f"{value.text} is named twice")
+        values.append(value.text if value is not None else "")
+    return tuple(values)
+
+
+def _hours(table: Table) -> tuple[int, int] | None:
+    value = table.raw("hours")
+    if value is None:
+        return None
+    if not isinstance(value, list) or len(value) != 2 or not all(type(hour) is int for hour in value):
+        table.wrong_type("hours", "two hours of the day such as [9, 17], the second excluded")
+        return None
+    if not 0 <= value[0] < value[1] <= 24:
+        table.notes.add((*table.path, "hours"), "bad-range", "hours are 0 to 24, the first below the second")
+        return None
+    return value[0], value[1]

@@ -44,9 +44,16 @@ def identifiers(model: Model) -> Iterator[tuple[Path, str]]:
     for pair in model.pairs:
         yield ("pairs", pair), f"pairs_{pair}"
         yield ("pairs", pair), f"dirty_pairs_{pair}"
+    for goal in model.goals.values():
+        if goal.milestones:
+            yield ("goals", goal.name), f"milestones_{goal.name}"
+            yield ("goals", goal.name), f"touched_{goal.name}"
+    for looked_up in model.looked_up():
+        yield ("verbs", looked_up), f"about_{looked_up}"
+        yield ("verbs", looked_up), f"dirty_about_{looked_up}"
     for pending in model.pending:
         for kind in ("given", "done"):
-            yield ("pending", pending), f"{kind}_{pending}"
+            yield ("pending", "goals", pending), f"{kind}_{pending}"
             yield ("pending", pending), f"dirty_{kind}_{pending}"
     for board in model.boards.values():
         path = ("boards", board.name)

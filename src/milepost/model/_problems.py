@@ -26,6 +26,8 @@ RULES = frozenset(
         "missing-key",
         "unknown-key",
         "unknown-word",
+        "report-parts",
+        "report-per",
         "wrong-type",
         "bad-name",
         "reserved-name",

@@ -85,6 +85,19 @@ class Table:
             self.unknown_word((*self.path, key), text, choices)
         return default if found is None else found
 
+    def whole(self, key: str, least: int, most: int) -> int | None:
+        """A whole number within bounds; None if absent or not one, which is noted."""
+        value = self.raw(key)
+        if value is None:
+            return None
+        if type(value) is not int:
+            self._wrong_type((*self.path, key), value, "a whole number")
+        elif not least <= value <= most:
+            self.notes.add((*self.path, key), "out-of-range", f"{key} is {least} to {most}")
+        else:
+            return value
+        return None
+
     def flag(self, key: str, *, default: bool) -> bool:
         value = self.raw(key)
         if value is None:

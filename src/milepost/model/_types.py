@@ -6,6 +6,7 @@ words and are valid identifiers (`[a-z][a-z0-9_]{0,47}`), so that they can stand
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any, Literal
@@ -29,6 +30,8 @@ __all__ = [
     "Value",
     "Verb",
 ]
+
+_VERB_NAME = re.compile(r"\b([a-z][a-z0-9_]*)\.([a-z][a-z0-9_]*)\b")
 
 FieldType = Literal["text", "integer", "decimal", "boolean", "time"]
 
@@ -196,10 +199,24 @@ class Pending:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
+    """values: texts that `read_report_value` reads. hours: of the local day, the second excluded; weekdays: 1 is Monday.
+
+    With `parts`, it is nothing but other reports, answered together.
+    """
+
     name: str
-    source: str  # a rollup, latest, pairs or pending
-    by: tuple[str, ...]
-    values: tuple[str, ...]
+    source: str  # a rollup, latest, pairs or pending, or `memberships`
+    by: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+    per: str | None = None  # hour, day, week, month, hour_of_day, day_of_week; None: one span
+    days: int | None = None  # how long the span is, today included, where nobody asks for another
+    hours: tuple[int, int] | None = None
+    weekdays: tuple[int, ...] = ()
+    compare: Literal["previous"] | None = None
+    top: int | None = None
+    order: Literal["down", "up"] = "down"
+    kind: str | None = None  # only groups of this kind
+    parts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -257,9 +274,21 @@ class Model:
                 fields[name] = replace(declared, filter=True) if known and known.filter else declared
         return fields
 
+    def looked_up(self) -> dict[str, tuple[str, ...]]:
+        """Verb → the measures and data fields of it that reports look up by object, as `VERB.NAME`."""
+        found: dict[str, set[str]] = {}
+        for report in self.reports.values():
+            for text in report.values:
+                for verb, name in _VERB_NAME.findall(text):
+                    declared = self.verbs.get(verb)
+                    if report.source in self.latest and declared and name in {**declared.measures, **declared.data}:
+                        found.setdefault(verb, set()).add(name)
+        return {verb: tuple(sorted(names)) for verb, names in sorted(found.items())}
+
     def column_fields(self) -> tuple[str, ...]:
         """The data fields that are columns `d_NAME` of the activity table: filters, rollup keys, values and due dates."""
         shown = {value[5:] for latest in self.latest.values() for value in latest.values if value.startswith("data.")}
+        shown |= {name for names in self.looked_up().values() for name in names if name in self.fields()}
         shown |= {pending.due_field for pending in self.pending.values() if pending.due_field is not None}
         return tuple(sorted(shown.union(self.indexed_fields())))
 

@@ -23,6 +23,7 @@ from milepost.schema.compile import (
     ActivityColumn,
     CompiledBoard,
     CompiledLatest,
+    CompiledMilestones,
     CompiledModel,
     CompiledPair,
     CompiledRollup,
@@ -99,9 +100,11 @@ async def apply_model(owner: Connection, toml: str) -> Applied:
         _refuse_other_types(columns, column_types(model))
         compiled = compile_model(model, columns=columns)
         await owner.execute(_queries.patience)
-        removed = _named(change, "removed")
-        added = _named(change, "added") | missing
-        dropped = await _drop(owner, compile_model(old, columns=columns), removed)
+        before = compile_model(old, columns=columns)
+        other = _made_otherwise(before, compiled)
+        removed = _named(change, "removed") | other
+        added = _named(change, "added") | other | missing
+        dropped = await _drop(owner, before, removed - missing)
         for statement in compiled.activity.ddl:
             await owner.execute(statement)
         filling = []
@@ -115,6 +118,8 @@ async def apply_model(owner: Connection, toml: str) -> Applied:
                     await owner.execute(statement)
             filling.append(part.table.removeprefix("milepost."))
         await owner.execute(_queries.admit_readers)
+        for statement in compiled.indexes:
+            await owner.execute(statement)
         # Activities that carried a field before it was declared get its column filled before anything is counted by it.
         filling += [f"column {name}" for name in compiled.activity.take_over if name not in columns]
         if version:
@@ -126,13 +131,26 @@ async def apply_model(owner: Connection, toml: str) -> Applied:
 
 
 async def _missing(conn: Connection, compiled: CompiledModel) -> frozenset[str]:
-    """The derived tables that the model should have, and the database has not."""
+    """The derived tables, and the indexes of reports, that the model should have and the database has not."""
     names = [part.table for part in compiled.derived()]
+    names += [f"milepost.{statement.split()[5]}" for statement in compiled.indexes]
     rows = await (await conn.execute(_queries.missing, {"tables": names})).fetchall()
     return frozenset(row[0] for row in rows)
 
 
-def _tables(part: CompiledRollup | CompiledLatest | CompiledPair | CompiledBoard) -> list[str]:
+def _made_otherwise(before: CompiledModel, now: CompiledModel) -> frozenset[str]:
+    """Tables that no section of derived things names: those of what reports look up, and of milestones, that come, go or are made
+    otherwise.
+    """
+    was, will_be = (
+        {part.table: part.ddl for part in compiled.latest if part.table.startswith("milepost.about_")}
+        | {part.table: part.definition for part in compiled.milestones}
+        for compiled in (before, now)
+    )
+    return frozenset(table for table in was.keys() | will_be.keys() if was.get(table) != will_be.get(table))
+
+
+def _tables(part: CompiledRollup | CompiledLatest | CompiledPair | CompiledBoard | CompiledMilestones) -> list[str]:
     """A derived thing's table and those beside it, from its own DDL."""
     return [statement.split()[2] for statement in part.ddl if statement.startswith("CREATE TABLE ")]
 
@@ -165,6 +183,8 @@ async def _drop(owner: Connection, old: CompiledModel, removed: frozenset[str]) 
     dropped = []
     for part in old.derived():
         if part.table in removed:
+            if isinstance(part, CompiledMilestones):  # nothing is left of what stood
+                await owner.execute(part.take_away)
             for table in reversed(_tables(part)):
                 await owner.execute(f"DROP TABLE IF EXISTS {table}")
             await owner.execute(_queries.forget_filling, {"name": part.table.removeprefix("milepost.")})

@@ -28,6 +28,7 @@ from milepost.web import (
     pending,
     permissions,
     receipts,
+    reports,
     viewer_tokens,
 )
 from milepost.web.edge import Edge
@@ -49,6 +50,7 @@ RESOURCES = (
     numbers,
     boards,
     pending,
+    reports,
     actors,
     groups,
     members,

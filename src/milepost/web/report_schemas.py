@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from milepost.web.schemas import Next, ObjectId
 
-__all__ = ["PendingPage"]
+__all__ = ["PendingPage", "ReportAnswer", "ReportList"]
 
 
 class PendingRow(Struct):
@@ -27,3 +27,60 @@ class PendingRow(Struct):
 class PendingPage(Struct):
     items: list[PendingRow]
     next: Next
+
+
+class ReportItem(Struct):
+    """Values stand under their text in the model."""
+
+    values: dict[str, Any]
+    keys: dict[str, Any]
+    bucket: Annotated[
+        str | int | UnsetType,
+        Meta(
+            description="Where the report is per time: a local date or hour, an hour of the day (0 to 23), a day of the week (1: Monday)."
+        ),
+    ] = UNSET
+    previous: Annotated[dict[str, Any] | UnsetType, Meta(description="The same of as many days before.")] = UNSET
+    change: Annotated[
+        dict[str, float | int | None] | UnsetType,
+        Meta(description="By how much each number grew, as a part of what it was; null: it was nothing."),
+    ] = UNSET
+
+
+class ReportAnswer(Struct):
+    """Of days: the first, the one after the last, and whose clock they go by. With `parts`: other reports, by their names."""
+
+    report: str
+    next: Next
+    items: list[ReportItem] | UnsetType = UNSET
+    from_: str | UnsetType = field(default=UNSET, name="from")
+    to: str | UnsetType = UNSET
+    time_zone: str | UnsetType = UNSET
+    parts: Annotated[dict[str, Any] | UnsetType, Meta(description="Each an answer as this one.")] = UNSET
+
+
+class ReportValueShown(Struct):
+    value: str
+    formula: str
+    unit: str
+
+
+class ReportShown(Struct):
+    """What a report can be asked, and how each of its values comes about."""
+
+    name: str
+    parts: list[str]
+    source: Annotated[
+        str | None, Meta(description="The rollup, latest table, pairs, pending list, or memberships that it is from.")
+    ]
+    by: list[str]
+    per: str | None
+    days: int | None
+    compare: Literal["previous"] | None
+    top: int | None
+    order: Literal["down", "up"]
+    values: list[ReportValueShown]
+
+
+class ReportList(Struct):
+    items: list[ReportShown]

@@ -18,14 +18,16 @@ from milepost.schema.compile._activity import (
     depends_on_groups,
 )
 from milepost.schema.compile._boards import CompiledBoard, compile_board, score_units
-from milepost.schema.compile._columns import key_columns, reading_of
-from milepost.schema.compile._contributions import MEMBERSHIP, REACH
+from milepost.schema.compile._columns import columns_of, distinct_of, key_columns, reading_of, threshold_units
+from milepost.schema.compile._contributions import MEMBERSHIP, REACH, literal
 from milepost.schema.compile._fold import Check, CompiledRollup, compile_rollup
 from milepost.schema.compile._goals import recomputed_goal
 from milepost.schema.compile._latest import CompiledLatest, compile_latest, value_column
+from milepost.schema.compile._milestones import CompiledMilestones, compile_milestones
 from milepost.schema.compile._pairs import CompiledPair, compile_pair
 from milepost.schema.compile._pending import compile_pending, due_of
 from milepost.schema.compile._ranked import EVERYWHERE, member_column
+from milepost.schema.compile._reports import compile_about, report_indexes
 from milepost.schema.compile._search import EVERYTHING_IN_DATA, CompiledSearch, compile_search
 
 __all__ = [
@@ -37,19 +39,24 @@ __all__ = [
     "CompiledActivity",
     "CompiledBoard",
     "CompiledLatest",
+    "CompiledMilestones",
     "CompiledModel",
     "CompiledPair",
     "CompiledRollup",
     "CompiledSearch",
     "column_types",
+    "columns_of",
     "compile_model",
+    "distinct_of",
     "due_of",
     "guard",
     "key_columns",
+    "literal",
     "member_column",
     "reading_of",
     "recomputed_goal",
     "score_units",
+    "threshold_units",
     "value_column",
 ]
 
@@ -61,10 +68,12 @@ class CompiledModel:
     activity: CompiledActivity
     rollups: tuple[CompiledRollup, ...]
     reach: tuple[str, ...]  # what rollups and boards by group need to know of the delta, before any of them folds
-    latest: tuple[CompiledLatest, ...]  # those of pending lists too
+    latest: tuple[CompiledLatest, ...]  # those of pending lists and of what reports look up, too
     pairs: tuple[CompiledPair, ...]
     boards: tuple[CompiledBoard, ...]
     search: CompiledSearch | None  # None: no verb is searched
+    milestones: tuple[CompiledMilestones, ...]
+    indexes: tuple[str, ...]  # of reports, on the tables of others; may run again
 
     def temp_ddl(self) -> Iterator[str]:
         yield from self.activity.temp_ddl
@@ -81,13 +90,15 @@ class CompiledModel:
             latest=tuple(part for part in self.latest if part.table not in tables),
             pairs=tuple(part for part in self.pairs if part.table not in tables),
             boards=tuple(part for part in self.boards if part.table not in tables),
+            milestones=tuple(part for part in self.milestones if part.table not in tables),
         )
 
-    def derived(self) -> Iterator[CompiledRollup | CompiledLatest | CompiledPair | CompiledBoard]:
+    def derived(self) -> Iterator[CompiledRollup | CompiledLatest | CompiledPair | CompiledBoard | CompiledMilestones]:
         yield from self.rollups
         yield from self.latest
         yield from self.pairs
         yield from self.boards
+        yield from self.milestones
 
 
 def compile_model(model: Model, *, columns: dict[str, ActivityColumn] | None = None) -> CompiledModel:
@@ -107,10 +118,13 @@ def compile_model(model: Model, *, columns: dict[str, ActivityColumn] | None = N
         latest=(
             *(compile_latest(latest, types) for latest in model.latest.values()),
             *(part for pending in model.pending.values() for part in compile_pending(pending, types)),
+            *compile_about(model, types),
         ),
         pairs=tuple(compile_pair(pair) for pair in model.pairs.values()),
         boards=tuple(compile_board(model, board) for board in model.boards.values()),
         search=compile_search(model),
+        milestones=tuple(compile_milestones(model, goal) for goal in model.goals.values() if goal.milestones),
+        indexes=report_indexes(model),
     )
 
 

@@ -117,9 +117,10 @@ def _read_columns(model: Model) -> set[str]:
     words += [key for latest in model.latest.values() for key in latest.by]
     words += [value for latest in model.latest.values() for value in latest.values]
     words += [word for rollup in model.rollups.values() for value in rollup.values for word in value.arguments]
+    words += [word for names in model.looked_up().values() for name in names for word in (name, f"data.{name}")]
     words += [f"data.{pending.due_field}" for pending in model.pending.values() if pending.due_field is not None]
     words += [word for board in model.boards.values() for word in board.by.arguments]
-    if model.pairs or model.pending:
+    if model.pairs or model.pending or model.looked_up():
         words.append("object")
     for word in words:
         read |= {"object_kind", "object_id"} if word == "object" else {word, f"m_{word}", word.replace("data.", "d_")}

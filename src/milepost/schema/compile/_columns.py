@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from milepost.model import Model, Rollup, Value
 
-__all__ = ["Column", "columns_of", "distinct_of", "key_columns", "reading_of"]
+__all__ = ["Column", "columns_of", "distinct_of", "key_columns", "reading_of", "threshold_units"]
 
 
 @dataclass(frozen=True, kw_only=True)
