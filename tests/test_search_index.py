@@ -68,6 +68,19 @@ async def test_history_is_filled_when_the_model_changes(site: Site, monkeypatch:
     assert (await verify(site.db)).differences == 0
 
 
+async def test_the_order_of_verbs_makes_no_other_index(site: Site) -> None:
+    """A model that says the same in another order leaves the index as it is."""
+    await site.load("river")
+    await site.indexer.run_once()
+    begin, run, walk = MODEL.partition("[verbs.run]")[0], *MODEL.partition("[verbs.run]")[2].split("[verbs.walk]")
+    walk = walk.replace('"text"', '{ type = "text", search = "simple" }')
+    await site.apply(f"{begin}[verbs.run]{run}[verbs.walk]{walk}")
+    assert await site.indexer.run_once() > 0
+    await site.apply(f"{begin}[verbs.walk]{walk}[verbs.run]{run}data.more = {{ filter = true }}\n")
+    assert await site.indexer.run_once() == 0
+    assert await site.notes("river") == ["river"]
+
+
 async def test_nothing_is_kept_when_nothing_is_searched(site: Site) -> None:
     """A model without searched fields empties the index; one with them makes it again."""
     await site.load("river")

@@ -41,12 +41,14 @@ class CompiledSearch:
 
 def compile_search(model: Model) -> CompiledSearch | None:
     """None: no verb is searched."""
-    searched = [verb for verb in model.verbs.values() if verb.search_data or _by_configuration(verb)]
+    # By name, so that their order in the model makes no other index.
+    named = sorted(model.verbs.values(), key=lambda verb: verb.name)
+    searched = [verb for verb in named if verb.search_data or _by_configuration(verb)]
     if not searched:
         return None
     configurations = {name for verb in searched for name in _by_configuration(verb)}
     configurations |= {verb.search_data for verb in searched if verb.search_data}
-    verbs = tuple(sorted(verb.name for verb in searched))
+    verbs = tuple(verb.name for verb in searched)
     words = _by_verb(searched, _words)
     fingerprint = sha256(f"{FORM} {words}".encode()).hexdigest()[:16]
     return CompiledSearch(
