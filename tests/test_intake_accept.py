@@ -164,9 +164,9 @@ def test_key_and_time_make_the_id() -> None:
 
 def test_only_a_key_without_a_time_needs_the_ledger() -> None:
     """The load asks the ledger only where the server had to supply the time."""
-    assert not open_payload(accept(GOOD).payload).header.ledger
-    assert not open_payload(accept({"actor": "a", "verb": "walk"}).payload).header.ledger
-    assert open_payload(accept({"actor": "a", "verb": "walk", "key": "k"}).payload).header.ledger
+    assert not open_payload(accept(GOOD).payload).header.keys
+    assert not open_payload(accept({"actor": "a", "verb": "walk"}).payload).header.keys
+    assert open_payload(accept({"actor": "a", "verb": "walk", "key": "k"}).payload).header.keys
 
 
 @given(

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from dead_letter_site import Site, a_run
 from milepost.intake import _rows, isolate
 from milepost.intake._batches import Batch, Loaded
-from milepost.intake._cut import row_ends
 from milepost.intake.fault import Fault
 from milepost.intake.isolate import Isolation
 from milepost.settings import Settings
+from payloads import payload_of
 
 pytest_plugins = ["fix_dead_letters"]
 
@@ -29,14 +29,13 @@ SCHEMA = Fault(error_class="schema", error="no such column")
 
 def isolation_of(rows: int, fault: Fault = DATA) -> Isolation:
     batch = Batch(batch_id=1, lane=0, tenant_id=1, kind=0, model=1, rows=rows, received_at=NOW, table=1, txid=1)
-    body = b"".join(struct.pack(">hi16s", 1, 16, number.to_bytes(16, "big")) for number in range(rows))
-    payload = _rows.Payload(header=_rows.Header(columns="id", low="", high=""), rows=memoryview(body))
+    payload = payload_of([struct.pack(">hiii16s", 2, 4, 1, 16, number.to_bytes(16, "big")) for number in range(rows)])
     return Isolation(batch, payload, tries=1, first_failed_at=NOW, fault=fault)
 
 
 def ids_in(payload: bytes) -> list[int]:
-    rows = _rows.open_payload(payload).rows
-    return [int.from_bytes(rows[end - 16 : end], "big") for end in row_ends(rows)]
+    opened = _rows.open_payload(payload)
+    return [int.from_bytes(opened.rows[end - 16 : end], "big") for end in opened.ends()]
 
 
 def search(isolation: Isolation, poison: set[int], fault: Fault = DATA) -> tuple[list[int], list[list[int]], int]:
@@ -124,9 +123,7 @@ async def test_what_postgresql_cannot_compute(site: Site) -> None:
 async def test_an_unreadable_payload(site: Site) -> None:
     """It is set aside whole, since its rows cannot be told apart, and the tenant goes on."""
     broken = await site.put(b"not zstd at all", 5)
-    cut_off = await site.put(
-        _rows.seal_payload(_rows.Header(columns="id", low="0" * 32, high="0" * 32), struct.pack(">hi", 1, 16) + b"short"), 1
-    )
+    cut_off = await site.put(_rows.seal_payload(payload_of([struct.pack(">hi", 1, 16) + b"short"])), 1)
     await site.send([a_run(1)])
     await site.lane.run_once()
     assert [letter[:3] for letter in await site.letters()] == [(0, 5, "payload"), (0, 1, "payload")]

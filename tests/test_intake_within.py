@@ -27,6 +27,7 @@ from milepost.schema import migrate, rollback
 from milepost.schema.models import apply_model
 from milepost.settings import Settings
 from milepost.storage.partitions import ensure_partitions
+from payloads import payload_of
 
 pytest_plugins = ["fix_schema"]
 
@@ -248,10 +249,11 @@ async def test_a_schema_of_the_apps_own_changes_nothing(app_url: str, owner: Con
     "payload",
     [
         b"no zstd",
-        _rows.seal_payload(_rows.Header(columns="id) FROM PROGRAM 'x' --", low="0" * 32, high="0" * 32), b""),
-        _rows.seal_payload(_rows.Header(columns="id", low="0" * 32, high="0" * 32), b"x"),
+        _rows.seal_payload(payload_of([], columns="id) FROM PROGRAM 'x' --")),
+        _rows.seal_payload(payload_of([b"x"])),
+        _rows.seal_payload(payload_of([b"x" * 100], columns="tenant_id, id", delta=2)),
     ],
-    ids=["not compressed", "SQL for a column", "rows that are none"],
+    ids=["not compressed", "SQL for a column", "rows that are none", "rows that begin otherwise"],
 )
 async def test_a_forged_payload(
     app_url: str, any_db: Database, owner: Connection, settings: Settings, payload: bytes

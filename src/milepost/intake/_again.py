@@ -6,15 +6,17 @@ No I/O: a large letter is a thread's work.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
 import msgspec
+from msgspec import structs
 
 from milepost.activity import HASH_MASK
 from milepost.errors import InvalidInput, MilepostError
 from milepost.intake import _rows
+from milepost.intake._load_rows import joined
 from milepost.intake.accept import Acceptor
 from milepost.intake.as_sent import Sent, activities_of
 from milepost.intake.dead_letters import LetterKind
@@ -27,7 +29,6 @@ from milepost.mapping.standards import STANDARDS
 __all__ = ["Again", "again"]
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
-_KEY_HASH_AT = 22  # in a row: after the count of fields and the id
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,42 +62,34 @@ def again(letter: Letter, acceptor: Acceptor, tenant_id: int, scales: Mapping[st
 
 def _accepted(letter: Letter, acceptor: Acceptor, tenant_id: int, scales: Mapping[str, int]) -> Again:
     """Each activity under the current model: neighbours that are refused for the same reason stay together."""
-    rows: list[bytes] = []
-    ids: list[int] = []
-    ledger = False
+    taken: list[_rows.Payload] = []
     kept: list[tuple[int, int, Fault]] = []
     for index, sent in enumerate(activities_of(letter.payload, scales)):
         try:
-            row, number = _row(sent, acceptor, tenant_id)
+            taken.append(_row(sent, acceptor, tenant_id))
         except InvalidInput as error:
             fault = fault_of(error)
             if kept and kept[-1][0] + kept[-1][1] == index and kept[-1][2] == fault:
                 kept[-1] = (kept[-1][0], kept[-1][1] + 1, fault)
             else:
                 kept.append((index, 1, fault))
-            continue
-        rows.append(row)
-        ids.append(number)
-        ledger = ledger or sent.key_hash is not None
-    if not rows:
+    if not taken:
         return Again(kept=tuple(kept))
-    header = _rows.Header(columns=acceptor.columns, low=f"{min(ids):032x}", high=f"{max(ids):032x}", ledger=ledger)
-    payload = _rows.seal_payload(header, b"".join(rows))
-    return Again(batches=((LetterKind.ACTIVITIES, len(rows), payload, None),), kept=tuple(kept))
+    payload = _rows.seal_payload(joined(taken, tenant_id))
+    return Again(batches=((LetterKind.ACTIVITIES, len(taken), payload, None),), kept=tuple(kept))
 
 
-def _row(sent: Sent, acceptor: Acceptor, tenant_id: int) -> tuple[bytes, int]:
-    """A stage row with the identity that the activity has, as it was given by the client or by us."""
+def _row(sent: Sent, acceptor: Acceptor, tenant_id: int) -> _rows.Payload:
+    """One row with the identity that the activity has, as it was given by the client or by us."""
     encoded = acceptor.correction(
         tenant_id, _encode(sent.activity), datetime.now(sent.received_at.tzinfo), received_at=sent.received_at,
         hash62=sent.id.int & HASH_MASK,
     )  # fmt: skip
-    row = encoded.row
-    if sent.key_hash is not None:
-        rest = row[_KEY_HASH_AT + len(_rows.NULL) :]
-        row = row[:_KEY_HASH_AT] + _rows.octets(sent.key_hash) + rest
     assert UUID(int=encoded.id) == sent.id
-    return row, encoded.id
+    payload = encoded.payload
+    if sent.key_hash is not None:
+        payload = replace(payload, header=structs.replace(payload.header, keys={0: sent.key_hash.hex()}))
+    return payload
 
 
 def _mapped(letter: Letter, acceptor: Acceptor, tenant_id: int) -> Again:

@@ -1,50 +1,42 @@
-"""Cutting a payload of activities at the borders of its rows.
-
-The rows stand one after the other in PostgreSQL's binary COPY format: a count of fields, and each field with its length before
-it. So a border is found without knowing what a field means; the first field is the id.
-"""
+"""Cutting a payload of activities at the borders of its rows."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
 
 from milepost.intake import _rows
 
-__all__ = ["fields_of", "piece", "row_ends"]
+__all__ = ["fields_of", "piece"]
 
 _count = struct.Struct(">h").unpack_from
 _length = struct.Struct(">i").unpack_from
-_ID = slice(6, 22)  # of a row: after the count of fields and the id's length
+_ID = slice(14, 30)  # of a row: after the count of fields, the tenant, and the id's length
 
 
-def row_ends(rows: memoryview) -> list[int]:
-    """Where each row ends. Raises ValueError where the bytes are no rows."""
-    ends, at, size = [], 0, len(rows)
-    try:
-        while at < size:
-            (fields,) = _count(rows, at)
-            at += 2
-            for _ in range(fields):
-                (length,) = _length(rows, at)
-                at += 4 + max(length, 0)
-            ends.append(at)
-    except struct.error as error:
-        raise ValueError(f"row {len(ends)} is cut off") from error
-    if at != size:
-        raise ValueError(f"row {len(ends) - 1} is cut off")
-    return ends
-
-
-def piece(payload: _rows.Payload, ends: Sequence[int], first: int, last: int) -> bytes:
+def piece(payload: _rows.Payload, first: int, last: int) -> bytes:
     """The rows from `first` up to, and without, `last`, as a payload of their own."""
-    starts = [ends[first - 1] if first else 0, *ends[first : last - 1]]
-    ids = [bytes(payload.rows[start:][_ID]) for start in starts]
-    header = _rows.Header(columns=payload.header.columns, low=min(ids).hex(), high=max(ids).hex(), ledger=payload.header.ledger)
-    return _rows.seal_payload(header, bytes(payload.rows[starts[0] : ends[last - 1]]))
+    ends = [0, *payload.ends()]
+    ids = [bytes(payload.rows[start:][_ID]) for start in ends[first:last]]
+    header = _rows.Header(
+        columns=payload.header.columns,
+        delta=payload.header.delta,
+        low=min(ids).hex(),
+        high=max(ids).hex(),
+        actors=payload.header.actors,
+        groups=payload.header.groups,
+        keys={row - first: key for row, key in payload.header.keys.items() if first <= row < last},
+    )
+    return _rows.seal_payload(
+        _rows.Payload(
+            header=header,
+            lengths=payload.lengths[first:last],
+            splits=payload.splits[first:last],
+            rows=payload.rows[ends[first] : ends[last]],
+        )
+    )
 
 
-def fields_of(row: memoryview) -> list[bytes | None]:
+def fields_of(row: memoryview | bytes) -> list[bytes | None]:
     """The fields of one row, as their bytes; None for NULL."""
     (count,) = _count(row, 0)
     fields: list[bytes | None] = []

@@ -1,21 +1,37 @@
 """Activities as the binary rows that COPY takes: the only work done on every activity in Python.
 
-A batch's payload is zstd of a JSON header line (`columns`, `low` and `high` ids, `ledger`) and then the rows, without COPY's own
-header and trailer, so that several batches can follow one another in one COPY. Format: PostgreSQL documentation, COPY, "Binary
-Format"; integers are big-endian, timestamps microseconds since 2000-01-01, jsonb begins with its version byte 1.
+A batch's payload is zstd of a JSON header line, the rows' lengths, and the rows, without COPY's own header and trailer, so that several
+batches can follow one another in one COPY. A row has the activity table's columns (`milepost.schema.compile.RowColumns`), but where the
+table has the numbers of an actor or group, it has a name's place in the header's lists: which number a name has, the load knows
+(`milepost.intake._load_rows`). Format: PostgreSQL documentation, COPY, "Binary Format"; integers are big-endian, timestamps
+microseconds since 2000-01-01, jsonb begins with its version byte 1.
 """
 
 from __future__ import annotations
 
 import re
 import struct
+import sys
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import msgspec
 from backports import zstd
 
-__all__ = ["COPY_HEADER", "COPY_TRAILER", "NULL", "Header", "TextCache", "int8", "jsonb", "open_payload", "seal_payload"]
+__all__ = [
+    "COPY_HEADER",
+    "COPY_TRAILER",
+    "NULL",
+    "Header",
+    "Payload",
+    "TextCache",
+    "int8",
+    "jsonb",
+    "open_payload",
+    "seal_payload",
+]
 
 COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + struct.pack(">ii", 0, 0)
 COPY_TRAILER = struct.pack(">h", -1)
@@ -26,9 +42,11 @@ _int8 = struct.Struct(">iq").pack
 _int2 = struct.Struct(">ih").pack
 _length = struct.Struct(">i").pack
 _array = struct.Struct(">iiIii").pack
-pack_head = struct.Struct(">hiQQiiqiq").pack  # number of columns; id; no key_hash; occurred_at; received_at
-_head_with_key = struct.Struct(">hiQQi16siqiq").pack
-TEXT_OID = 25
+# A row's beginning: number of columns; tenant; id; occurred_at; place of the actor's name; of the group's. HEAD_BYTES_MIN of these
+# are there in every row; a group is NULL instead where there is none.
+pack_head = struct.Struct(">hiiiQQiqiqiq").pack
+pack_head_without_group = struct.Struct(">hiiiQQiqiqi").pack
+INT8_OID = 20
 PLAIN_BYTES_MAX = 256 * 1024 * 1024
 COLUMNS = re.compile(r"[a-z_][a-z0-9_]*(, [a-z_][a-z0-9_]*)*", re.ASCII)
 
@@ -43,11 +61,6 @@ def int2(value: int) -> bytes:
 
 def timestamp(since_year_one_us: int) -> bytes:
     return _int8(8, since_year_one_us - POSTGRES_EPOCH_US)
-
-
-def head_with_key(columns: int, high: int, low: int, key_hash: bytes, occurred_at: int, received_at: int) -> bytes:
-    """A row's beginning where the ledger must be asked; times in microseconds since 2000."""
-    return _head_with_key(columns, 16, high, low, 16, key_hash, 8, occurred_at, 8, received_at)
 
 
 def boolean(value: bool) -> bytes:
@@ -68,9 +81,8 @@ def jsonb(raw: bytes) -> bytes:
     return b"%b\x01%b" % (_length(len(raw) + 1), raw)
 
 
-def text_array(values: Sequence[str]) -> bytes:
-    elements = b"".join(octets(value.encode()) for value in values)
-    return octets(_array(1, 0, TEXT_OID, len(values), 1) + elements)
+def int8_array(values: Sequence[int]) -> bytes:
+    return octets(_array(1, 0, INT8_OID, len(values), 1) + b"".join(map(int8, values)))
 
 
 class TextCache(dict[str, bytes]):
@@ -95,35 +107,66 @@ class TextCache(dict[str, bytes]):
         return encoded
 
 
-class Header(msgspec.Struct, frozen=True):
+class Header(msgspec.Struct, frozen=True, omit_defaults=True):
+    """delta: how many columns, from the first on, a row of the delta has, too. low, high: the smallest and the largest id, as hex.
+    keys: by row, the hash, as hex, of a key that came without a time: the ledger decides on its id.
+    """
+
     columns: str
-    low: str  # the smallest and the largest id, as hex
+    delta: int
+    low: str
     high: str
-    ledger: bool = False
+    actors: list[str]
+    groups: list[str]
+    keys: dict[int, str] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Payload:
+    """lengths: of each row, and of as much of it as is a row of the delta, in bytes."""
+
     header: Header
-    rows: memoryview
+    lengths: array[int]
+    splits: array[int]
+    rows: memoryview | bytes
+
+    def ends(self) -> list[int]:
+        return list(accumulate(self.lengths))
 
 
 _header_decoder = msgspec.json.Decoder(Header)
+_count = struct.Struct(">I")
 
 
-def seal_payload(header: Header, rows: bytes) -> bytes:
-    return zstd.compress(msgspec.json.encode(header) + b"\n" + rows, level=1)
+def seal_payload(payload: Payload) -> bytes:
+    lengths = array("I", payload.lengths)
+    lengths.extend(payload.splits)
+    if sys.byteorder == "big":
+        lengths.byteswap()
+    parts = (msgspec.json.encode(payload.header), b"\n", _count.pack(len(payload.lengths)), lengths.tobytes(), payload.rows)
+    return zstd.compress(b"".join(parts), level=1)
 
 
 def open_payload(payload: bytes) -> Payload:
     """Raises `ValueError` for what is no payload. An app may have written it (`milepost.intake.within`): its column list becomes SQL, so
-    it must be names and nothing else, and it may not be more than any request can become."""
+    it must be names and nothing else, and it may not be more than any request can become. What is in its rows, `LoadRows` looks at."""
     unpacker = zstd.ZstdDecompressor()
     plain = unpacker.decompress(payload, PLAIN_BYTES_MAX)
     if not unpacker.eof:
         raise ValueError(f"the payload is not whole, or holds more than {PLAIN_BYTES_MAX} bytes")
-    end = plain.index(b"\n")
+    end = plain.index(b"\n") + 1
     header = _header_decoder.decode(plain[:end])
     if not COLUMNS.fullmatch(header.columns):
         raise ValueError(f"the payload's columns are no names: {header.columns[:100]!r}")
-    return Payload(header=header, rows=memoryview(plain)[end + 1 :])
+    if len(plain) < end + _count.size:
+        raise ValueError("the payload has no rows")
+    (rows,) = _count.unpack_from(plain, end)
+    begin = end + _count.size + 8 * rows
+    numbers = array("I")
+    numbers.frombytes(plain[end + _count.size : begin])
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    lengths, splits = numbers[:rows], numbers[rows:]
+    if len(numbers) != 2 * rows or begin + sum(lengths) != len(plain):
+        raise ValueError("the payload is cut off, or its rows are not as long as it says")
+    return Payload(header=header, lengths=lengths, splits=splits, rows=memoryview(plain)[begin:])

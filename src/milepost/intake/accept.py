@@ -15,7 +15,8 @@ import itertools
 import json
 import operator
 import re
-from dataclasses import dataclass
+from array import array
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from io import BytesIO
 from typing import Annotated, Any, Literal
@@ -28,7 +29,7 @@ from milepost.errors import FieldError, InvalidInput, TooLarge
 from milepost.intake import _rows
 from milepost.intake._storable import check_storable, escape, may_be_unstorable, refuse
 from milepost.model import Field, Model, Verb
-from milepost.schema.compile import STAGE_COLUMNS, column_types
+from milepost.schema.compile import RowColumns, row_columns
 
 __all__ = ["Accepted", "Acceptor", "Rejected"]
 
@@ -68,20 +69,35 @@ class Accepted:
 
 @dataclass(frozen=True, kw_only=True)
 class Encoded:
-    """One activity as a stage row, for a correction."""
+    """One activity as a row, for a correction."""
 
-    row: bytes
+    payload: _rows.Payload
     id: int
-    columns: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(kw_only=True, slots=True)
 class _Batch:
-    """ledger: some row has a key but no time of the client's."""
+    """What is made of a list of activities. parts: of its rows, two a row: what the delta has of it, and the rest."""
 
-    rows: bytes
-    ids: list[int]
-    ledger: bool
+    parts: list[bytes] = field(default_factory=list)
+    lengths: array[int] = field(default_factory=lambda: array("I"))
+    splits: array[int] = field(default_factory=lambda: array("I"))
+    ids: list[int] = field(default_factory=list)
+    actors: dict[str, int] = field(default_factory=dict)  # places by names
+    groups: dict[str, int] = field(default_factory=dict)
+    keys: dict[int, str] = field(default_factory=dict)
+
+    def payload(self, columns: str, delta: int) -> _rows.Payload:
+        header = _rows.Header(
+            columns=columns,
+            delta=delta,
+            low=f"{min(self.ids):032x}",
+            high=f"{max(self.ids):032x}",
+            actors=list(self.actors),
+            groups=list(self.groups),
+            keys=self.keys,
+        )
+        return _rows.Payload(header=header, lengths=self.lengths, splits=self.splits, rows=b"".join(self.parts))
 
 
 class _NoVerb(msgspec.Struct, tag_field="verb", tag="\0"):
@@ -104,10 +120,11 @@ class Acceptor:
         )
         self._body: Any = msgspec.json.Decoder(body)
         self._raw_body = msgspec.json.Decoder(_RawBody)
-        types = column_types(model)
-        self.columns = ", ".join((*(name for name, _ in STAGE_COLUMNS), *types))
-        self._column_count = len(STAGE_COLUMNS) + len(types)
-        self._verbs = {structs[name]: _VerbRows(verb, model, tuple(types)) for name, verb in model.verbs.items()}
+        row = row_columns(model)
+        self._columns = ", ".join(row.every)
+        self._column_count = len(row.every)
+        self._delta_count = 1 + len(row.delta)
+        self._verbs = {structs[name]: _VerbRows(verb, model, row) for name, verb in model.verbs.items()}
         self._texts = _rows.TextCache()
 
     def accept(self, tenant_id: int, body: bytes, now: datetime, *, ndjson: bool = False) -> Accepted:
@@ -135,14 +152,13 @@ class Acceptor:
                 "The activity would not be valid.",
                 errors=tuple(FieldError(item.pointer, item.detail) for item in rejected),
             )
-        return Encoded(row=batch.rows, id=batch.ids[0], columns=self.columns)
+        return Encoded(payload=batch.payload(self._columns, self._delta_count), id=batch.ids[0])
 
     def _batch(self, tenant_id: int, items: list[Any], now: datetime, rejected: list[Rejected]) -> Accepted:
         batch = self._encode(tenant_id, items, now, rejected, received_at=now)
         ids, payload = batch.ids, b""
         if ids:
-            header = _rows.Header(columns=self.columns, low=f"{min(ids):032x}", high=f"{max(ids):032x}", ledger=batch.ledger)
-            payload = _rows.seal_payload(header, batch.rows)
+            payload = _rows.seal_payload(batch.payload(self._columns, self._delta_count))
         rejected.sort(key=lambda item: item.index)
         return Accepted(rows=len(ids), rejected=tuple(rejected), payload=payload, ids=tuple(ids), model_version=self.version)
 
@@ -156,26 +172,26 @@ class Acceptor:
         received_at: datetime,
         hash62: int | None = None,
     ) -> _Batch:
-        """Every item that is right as a stage row; the others' mistakes go to `rejected`. None stands for one that is there already.
+        """Every item that is right as a row; the others' mistakes go to `rejected`. None stands for one that is there already.
 
         hash62: the identity of a corrected activity. This loop is what an activity costs in Python: names are bound once, parts
         are joined once.
         """
         texts, verbs, null, count = self._texts, self._verbs, _rows.NULL, self._column_count
-        pack_head, int_from = _rows.pack_head, int.from_bytes
-        received = microseconds(received_at) - _rows.POSTGRES_EPOCH_US
+        pack_head, pack_without_group, int_from = _rows.pack_head, _rows.pack_head_without_group, int.from_bytes
+        received = _rows.timestamp(microseconds(received_at))
         now_us = microseconds(now)
         earliest, latest = _EARLIEST_US, now_us + _FUTURE_US
-        parts: list[bytes] = []
-        ids: list[int] = []
-        any_ledger = False
+        batch = _Batch()
+        actors, groups, parts, ids = batch.actors, batch.groups, batch.parts, batch.ids
+        add_length, add_split = batch.lengths.append, batch.splits.append
         for index, item in enumerate(items):
             if item is None:
                 continue
             verb, target = verbs[type(item)], item.object
             try:
                 middle = verb.middle(item.visibility, target)
-                tail = verb.tail(item)
+                read, others = verb.own(item)
             except InvalidInput as error:
                 rejected.extend(Rejected(index, field.pointer, field.detail) for field in error.errors)
                 continue
@@ -191,7 +207,6 @@ class Acceptor:
                 if us < earliest:
                     rejected.append(Rejected(index, "/occurred_at", "before the year 2"))
                     continue
-            digest = None
             if hash62 is not None:
                 low = id_low(hash62)
             elif key is None:
@@ -199,30 +214,42 @@ class Acceptor:
             else:
                 digest = key_hash(tenant_id, source, key)
                 low = id_low(int_from(digest[:8], "big"))
+                if moment is None:
+                    batch.keys[len(ids)] = digest.hex()
             high = id_high(us)
-            if digest is not None and moment is None:
-                any_ledger = True
-                head = _rows.head_with_key(count, high, low, digest, us - _rows.POSTGRES_EPOCH_US, received)
-            else:
-                head = pack_head(count, 16, high, low, -1, 8, us - _rows.POSTGRES_EPOCH_US, 8, received)
-            first = item.group
+            since_2000 = us - _rows.POSTGRES_EPOCH_US
+            name, first = item.actor, item.group
+            actor = actors.get(name)
+            if actor is None:
+                actor = actors[name] = len(actors)
             if item.groups:
-                first, *others = dict.fromkeys([first, *item.groups] if first else item.groups)
-                if others:
-                    middle = _rows.text_array(others) + middle[len(null) :]
-            parts += (
-                head,
-                texts[item.actor],
-                texts[first] if first else null,
-                middle,
-                _rows.text(target.id) if target else null,
-                texts[source],
-                texts[item.status or ""],
-                null if key is None else _rows.text(key),
-                tail,
+                first, *more = dict.fromkeys([first, *item.groups] if first else item.groups)
+                if more:
+                    groups.setdefault(first, len(groups))
+                    middle = _rows.int8_array([groups.setdefault(one, len(groups)) for one in more]) + middle[len(null) :]
+            if first:
+                group = groups.get(first)
+                if group is None:
+                    group = groups[first] = len(groups)
+                head = pack_head(count, 4, tenant_id, 16, high, low, 8, since_2000, 8, actor, 8, group)
+            else:
+                head = pack_without_group(count, 4, tenant_id, 16, high, low, 8, since_2000, 8, actor, -1)
+            folded = b"".join(
+                (
+                    head,
+                    middle,
+                    _rows.text(target.id) if target else null,
+                    texts[source],
+                    texts[item.status or ""],
+                    read,
+                )
             )
+            rest = b"".join((received, null if key is None else _rows.text(key), others))
+            parts += (folded, rest)
+            add_split(len(folded))
+            add_length(len(folded) + len(rest))
             ids.append(high << 64 | low)
-        return _Batch(rows=b"".join(parts), ids=ids, ledger=any_ledger)
+        return batch
 
     def _each(self, body: bytes, ndjson: bool, rejected: list[Rejected]) -> list[Any]:
         """Decode one by one, so that a mistake costs its own activity alone. None stands for a rejected one."""
@@ -350,27 +377,18 @@ def _verb_struct(verb: Verb) -> type[msgspec.Struct]:
 
 
 class _VerbRows:
-    """A verb's part of a stage row: `data`, `content`, and the model's columns."""
+    """A verb's part of a row: what it is done to, `data`, `content`, and the model's columns."""
 
-    def __init__(self, verb: Verb, model: Model, columns: tuple[str, ...]) -> None:
+    def __init__(self, verb: Verb, model: Model, row: RowColumns) -> None:
         self.object = verb.object
         self._name = _rows.octets(verb.name.encode())
         self._middles: dict[tuple[str, str | None], bytes] = {}
-        measures = {f"m_{name}": measure for name, measure in verb.measures.items()}
-        fields = {f"d_{name}": declared for name, declared in verb.data.items()}
-        # One step a column, in their order; columns of other verbs are NULL, and neighbours among them one step.
-        self._steps: list[bytes | Field | tuple[str, int]] = []
-        for column in columns:
-            measure = measures.get(column)
-            step = (measure.name, 10**measure.scale) if measure else fields.get(column) or _rows.NULL
-            if isinstance(step, bytes) and self._steps and isinstance(self._steps[-1], bytes):
-                self._steps[-1] += step
-            else:
-                self._steps.append(step)
+        self._read = _steps(verb, row.read)
+        self._others = _steps(verb, row.others)
         self.decoder = msgspec.json.Decoder(_data_struct(verb, set(model.indexed_fields()))) if verb.data else None
 
     def middle(self, visibility: str, target: Object | None) -> bytes:
-        """From `more_group_names` (NULL here) to `object_kind`: few combinations, each encoded once."""
+        """From `more_groups` (NULL here) to `object_kind`: few combinations, each encoded once."""
         kind = None if target is None else target.kind
         found = self._middles.get((visibility, kind))
         if found is None:
@@ -382,36 +400,22 @@ class _VerbRows:
             self._middles[visibility, kind] = found
         return found
 
-    def tail(self, item: Any) -> bytes:
-        data, content = bytes(item.data), bytes(item.content)
+    def own(self, item: Any) -> tuple[bytes, bytes]:
+        """The model's columns that something derived reads; and `data`, `content` and the model's other columns."""
+        data, content, measures = bytes(item.data), bytes(item.content), item.measures
         declared = None
         if data == b"null":
-            parts = [_rows.NULL]
+            others = [_rows.NULL]
         else:
             if data[:1] != b"{":
                 refuse("/data", "expected an object")
-            parts = [_rows.jsonb(data)]
+            others = [_rows.jsonb(data)]
             declared = self._declared(item.data)
-        parts.append(_rows.NULL if content == b"null" else _rows.jsonb(content))
-        measures = item.measures
-        for step in self._steps:
-            if type(step) is tuple:
-                name, units = step
-                value = None if measures is None else getattr(measures, name)
-                if value is None:
-                    parts.append(_rows.NULL)
-                elif units != 1:
-                    parts.append(_rows.int8(round(value * units)))
-                elif value.is_integer():
-                    parts.append(_rows.int8(int(value)))
-                else:
-                    refuse(f"/measures/{name}", f"expected an integer, got {value}")
-            elif type(step) is bytes:
-                parts.append(step)
-            else:
-                assert isinstance(step, Field)
-                parts.append(_field_value(step, None if declared is None else getattr(declared, step.name)))
-        return b"".join(parts)
+        others.append(_rows.NULL if content == b"null" else _rows.jsonb(content))
+        read: list[bytes] = []
+        _take(self._read, measures, declared, read)
+        _take(self._others, measures, declared, others)
+        return b"".join(read), b"".join(others)
 
     def _declared(self, raw: msgspec.Raw) -> Any | None:
         if self.decoder is None:
@@ -421,6 +425,44 @@ class _VerbRows:
         except msgspec.ValidationError as error:
             pointer, detail = _explain(str(error))
             raise InvalidInput(errors=(FieldError("/data" + pointer, detail),)) from error
+
+
+# One step a column, in their order; columns of other verbs are NULL, and neighbours among them one step.
+_Steps = list[bytes | Field | tuple[str, int]]
+
+
+def _steps(verb: Verb, columns: tuple[str, ...]) -> _Steps:
+    measures = {f"m_{name}": measure for name, measure in verb.measures.items()}
+    fields = {f"d_{name}": declared for name, declared in verb.data.items()}
+    steps: _Steps = []
+    for column in columns:
+        measure = measures.get(column)
+        step = (measure.name, 10**measure.scale) if measure else fields.get(column) or _rows.NULL
+        if isinstance(step, bytes) and steps and isinstance(steps[-1], bytes):
+            steps[-1] += step
+        else:
+            steps.append(step)
+    return steps
+
+
+def _take(steps: _Steps, measures: Any, declared: Any, parts: list[bytes]) -> None:
+    for step in steps:
+        if type(step) is tuple:
+            name, units = step
+            value = None if measures is None else getattr(measures, name)
+            if value is None:
+                parts.append(_rows.NULL)
+            elif units != 1:
+                parts.append(_rows.int8(round(value * units)))
+            elif value.is_integer():
+                parts.append(_rows.int8(int(value)))
+            else:
+                refuse(f"/measures/{name}", f"expected an integer, got {value}")
+        elif type(step) is bytes:
+            parts.append(step)
+        else:
+            assert isinstance(step, Field)
+            parts.append(_field_value(step, None if declared is None else getattr(declared, step.name)))
 
 
 def _data_struct(verb: Verb, indexed: set[str]) -> type[msgspec.Struct]:

@@ -8,10 +8,11 @@ units, exactly; `data` and `content` are the bytes that came.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -20,14 +21,13 @@ from backports import zstd
 
 from milepost.activity import AUDIENCES, YEAR_ONE
 from milepost.intake import _rows
-from milepost.intake._cut import fields_of, row_ends
+from milepost.intake._cut import fields_of
 from milepost.storage.activities import rfc3339
 
 __all__ = ["Sent", "activities_of"]
 
 _int8 = struct.Struct(">q").unpack
 _int2 = struct.Struct(">h").unpack
-_int4 = struct.Struct(">i").unpack_from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,27 +44,28 @@ def activities_of(payload: bytes, scales: Mapping[str, int], first: int = 0, las
     """The rows from `first` up to `last`. scales: decimal places by measure. Raises ValueError for what cannot be read."""
     try:
         opened = _rows.open_payload(payload)
-        ends = row_ends(opened.rows)
-        names = opened.header.columns.split(", ")
+        header, names = opened.header, opened.header.columns.split(", ")
+        ends = opened.ends()
         starts = [0, *ends]
         return [
-            _sent(dict(zip(names, fields_of(opened.rows[start:end]), strict=True)), scales)
-            for start, end in zip(starts[first:last], ends[first:last], strict=False)
+            _sent(dict(zip(names, fields_of(opened.rows[start:end]), strict=True)), header, header.keys.get(row), scales)
+            for row, (start, end) in islice(enumerate(zip(starts, ends, strict=False)), first, last)
         ]
-    except (struct.error, KeyError, OverflowError, msgspec.MsgspecError, zstd.ZstdError) as error:
+    except (struct.error, KeyError, IndexError, OverflowError, msgspec.MsgspecError, zstd.ZstdError) as error:
         raise ValueError(f"its rows cannot be read: {error}") from error
 
 
-def _sent(row: Mapping[str, bytes | None], scales: Mapping[str, int]) -> Sent:
+def _sent(row: Mapping[str, bytes | None], header: _rows.Header, key_hash: str | None, scales: Mapping[str, int]) -> Sent:
     activity: dict[str, Any] = {}
-    key, kind, group = _text(row["key"]), _text(row["object_kind"]), _text(row["group_name"])
+    key, kind = _text(row["key"]), _text(row["object_kind"])
     if key is not None:
         activity["key"] = key
-    activity |= {"occurred_at": rfc3339(_time(row["occurred_at"])), "actor": _text(row["actor"]), "verb": _text(row["verb"])}
+    actor = header.actors[_place(row["actor_id"])]
+    activity |= {"occurred_at": rfc3339(_time(row["occurred_at"])), "actor": actor, "verb": _text(row["verb"])}
     if kind is not None:
         activity["object"] = {"kind": kind, "id": _text(row["object_id"])}
-    if group is not None:
-        more = _texts(row["more_group_names"])
+    if row["group_id"] is not None:
+        group, *more = (header.groups[place] for place in (_place(row["group_id"]), *_places(row["more_groups"])))
         activity |= {"groups": [group, *more]} if more else {"group": group}
     measures = {
         name[2:]: Decimal(_int8(value)[0]).scaleb(-scales[name[2:]]) if scales[name[2:]] else _int8(value)[0]
@@ -82,7 +83,7 @@ def _sent(row: Mapping[str, bytes | None], scales: Mapping[str, int]) -> Sent:
     return Sent(
         id=UUID(bytes=_there(row["id"])),
         received_at=_time(row["received_at"]),
-        key_hash=row["key_hash"],
+        key_hash=None if key_hash is None else bytes.fromhex(key_hash),
         activity=activity,
     )
 
@@ -101,13 +102,16 @@ def _time(value: bytes | None) -> datetime:
     return YEAR_ONE + timedelta(microseconds=_int8(_there(value))[0] + _rows.POSTGRES_EPOCH_US)
 
 
-def _texts(value: bytes | None) -> Sequence[str]:
-    """A one-dimensional text[]: dimensions, flags, type, length, lower bound; then each element with its length."""
+def _place(value: bytes | None) -> int:
+    """In a list of names."""
+    place: int = _int8(_there(value))[0]
+    if place < 0:
+        raise ValueError("a name's place is below 0")
+    return place
+
+
+def _places(value: bytes | None) -> list[int]:
+    """A one-dimensional bigint[]: dimensions, flags, type, length, lower bound; then each element with its length."""
     if value is None:
-        return ()
-    found, at = [], 20
-    while at < len(value):
-        (length,) = _int4(value, at)
-        found.append(value[at + 4 : at + 4 + length].decode())
-        at += 4 + length
-    return found
+        return []
+    return [_place(value[at + 4 : at + 12]) for at in range(20, len(value), 12)]

@@ -24,11 +24,14 @@ from milepost.activity import HASH_MASK, SMALLEST_ID, id_from
 from milepost.boards.members import put_shown
 from milepost.errors import Conflict, FieldError, InvalidInput, MilepostError, NotFound, PreconditionFailed
 from milepost.intake import _rows
+from milepost.intake._load_rows import LoadRows
 from milepost.intake._milestones import settle_targets
 from milepost.intake.accept import Acceptor
 from milepost.intake.commands_once import Once, kept_as_letter, merged
 from milepost.intake.derive import clear_dirty, derive, fold_groups, hide, repair_groups
+from milepost.intake.names import give_numbers
 from milepost.intake.parked import park
+from milepost.intake.write import stage
 from milepost.postgres import Connection, load_queries
 from milepost.schema.compile import CompiledModel
 from milepost.storage.activities import Presenter, by_ids
@@ -54,7 +57,7 @@ class _Edit:
     new_id: UUID | None  # None: retracted
     public_id: UUID
     version: int
-    row: bytes
+    payload: _rows.Payload | None  # its row
     activity: dict[str, Any]
 
 
@@ -126,8 +129,6 @@ class Runner:
                 _queries.empty_delta,
                 _queries.empty_stage,
                 _queries.empty_moved,
-                _queries.empty_actors,
-                _queries.empty_groups,
             ):
                 await self.conn.execute(query)
             await clear_dirty(self.conn, self.compiled)
@@ -218,7 +219,7 @@ class Runner:
         public_id = UUID(activity["id"])
         if command["do"] == "retract":
             return _Edit(
-                index=index, old_id=current_id, new_id=None, public_id=public_id, version=version, row=b"", activity={}
+                index=index, old_id=current_id, new_id=None, public_id=public_id, version=version, payload=None, activity={}
             )
         patch = command["patch"]
         for name in sorted(_FIXED & patch.keys()):
@@ -243,7 +244,7 @@ class Runner:
             new_id=UUID(int=encoded.id),
             public_id=public_id,
             version=version + 1,
-            row=encoded.row,
+            payload=encoded.payload,
             activity={"id": str(public_id), **merged},
         )
 
@@ -272,11 +273,11 @@ class Runner:
         await conn.execute(activity.take_back, {**self.tenant, "old_ids": old_ids})
         await conn.execute(_queries.remove_rows, {**self.tenant, "old_ids": old_ids})
         corrected = [edit for edit in edits if edit.new_id is not None]
-        if corrected:
-            columns = self.acceptor.columns
-            statement = activity.copy.format(columns=columns)
-            async with conn.cursor() as cursor, cursor.copy(statement) as copy:
-                await copy.write(_rows.COPY_HEADER + b"".join(edit.row for edit in corrected) + _rows.COPY_TRAILER)
+        payloads = [edit.payload for edit in corrected if edit.payload is not None]
+        if payloads:
+            rows = LoadRows(payloads)
+            rows.resolve(self.tenant_id, *await give_numbers(conn, self.tenant_id, rows.actors, rows.groups))
+            await stage(conn, activity, rows)
             await conn.execute(
                 _queries.moved,
                 {
@@ -285,8 +286,6 @@ class Runner:
                     "public_ids": [edit.public_id if edit.public_id != edit.new_id else None for edit in corrected],
                 },
             )
-            await conn.execute(_queries.intern_actors, self.tenant)
-            await conn.execute(_queries.intern_groups, self.tenant)
             await conn.execute(activity.correct, self.tenant)
             await conn.execute(_queries.stream, self.tenant)
         parameters = {**self.tenant, "old_ids": old_ids, "new_ids": [edit.new_id for edit in edits]}

@@ -23,7 +23,7 @@ from time import monotonic
 
 from milepost.intake import _rows
 from milepost.intake._batches import Batch, Loaded
-from milepost.intake._cut import piece, row_ends
+from milepost.intake._cut import piece
 from milepost.intake.fault import Fault
 
 __all__ = ["BATCHES_TOGETHER", "Care", "Isolation", "Refused"]
@@ -87,9 +87,8 @@ class Isolation:
         self.refused: list[Refused] = []
         self.worked_s = 0.0
         self._payload = payload
-        self._ends = row_ends(payload.rows)
-        if len(self._ends) != batch.rows:
-            raise ValueError(f"the payload has {len(self._ends)} rows, and the batch {batch.rows}")
+        if len(payload.lengths) != batch.rows:
+            raise ValueError(f"the payload has {len(payload.lengths)} rows, and the batch {batch.rows}")
         self._at = 0
         self._fails_to: int | None = batch.rows  # the rows from _at up to here failed together
         self._fault = fault
@@ -106,7 +105,7 @@ class Isolation:
     def stretch(self) -> tuple[Batch, bytes]:
         """The next rows to load, as a batch with its payload."""
         last = self._last()
-        return replace(self.batch, rows=last - self._at), piece(self._payload, self._ends, self._at, last)
+        return replace(self.batch, rows=last - self._at), piece(self._payload, self._at, last)
 
     def went_well(self, outcome: Loaded) -> None:
         rows = self._last() - self._at
@@ -140,7 +139,7 @@ class Isolation:
         self._refuse(self.batch.rows, fault)
 
     def payload_of(self, refused: Refused) -> bytes:
-        return piece(self._payload, self._ends, refused.first_row, refused.first_row + refused.rows)
+        return piece(self._payload, refused.first_row, refused.first_row + refused.rows)
 
     def _last(self) -> int:
         if self._fails_to is None:

@@ -14,7 +14,7 @@ import msgspec
 
 from milepost.errors import NotFound
 from milepost.intake import _rows
-from milepost.intake._cut import piece, row_ends
+from milepost.intake._cut import piece
 from milepost.intake.as_sent import activities_of
 from milepost.intake.dead_letters import KIND_NAMES, LetterKind
 from milepost.intake.fault import storable
@@ -83,8 +83,7 @@ class Letter:
         """Some of its rows, as a payload of their own."""
         if rows == self.rows:
             return self.payload
-        opened = _rows.open_payload(self.payload)
-        return piece(opened, row_ends(opened.rows), first, first + rows)
+        return piece(_rows.open_payload(self.payload), first, first + rows)
 
 
 @dataclass(frozen=True, kw_only=True)

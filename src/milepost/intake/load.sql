@@ -3,76 +3,14 @@
 SELECT set_config('milepost.tenant', %(tenant_id)s::text, true), setval('stage_n', 1, false),
     (SELECT max(version) FROM milepost.model_version)
 
--- name: ledger_known
--- A key that came without a time has its first id for ever: a retry takes that id, and is a duplicate below.
-UPDATE stage s SET id = l.id
-FROM milepost.ledger l
-WHERE l.tenant_id = %(tenant_id)s AND l.key_hash = s.key_hash AND s.key_hash IS NOT NULL
-
--- name: ledger_same
--- The same key twice in this load: the first one's id counts.
-UPDATE stage s SET id = f.id
-FROM (SELECT DISTINCT ON (key_hash) key_hash, id FROM stage WHERE key_hash IS NOT NULL ORDER BY key_hash, n) f
-WHERE s.key_hash = f.key_hash AND s.id <> f.id
-
--- name: ledger_new
--- Remember the ids of keys that are new.
-INSERT INTO milepost.ledger (tenant_id, key_hash, id)
-SELECT DISTINCT %(tenant_id)s, key_hash, id FROM stage WHERE key_hash IS NOT NULL
-ON CONFLICT (tenant_id, key_hash) DO NOTHING
-
--- name: intern_actors
--- The numbers of the stage's actors, each looked up once; those not seen before get theirs here. The scalar sub-select keeps it a
--- look-up by index: a join would read the whole table of a large tenant. Only this lane's loader adds names of this tenant.
-WITH found AS MATERIALIZED (
-    SELECT s.actor AS name, (
-        SELECT a.actor_id FROM milepost.actor a WHERE a.tenant_id = %(tenant_id)s AND a.external_id = s.actor
-    ) AS actor_id
-    FROM (SELECT DISTINCT actor FROM stage) s
-), fresh AS (
-    INSERT INTO milepost.actor (tenant_id, external_id)
-    SELECT %(tenant_id)s, name FROM found WHERE actor_id IS NULL ORDER BY name
-    RETURNING external_id, actor_id
-)
-INSERT INTO stage_actor (name, actor_id)
-SELECT name, actor_id FROM found WHERE actor_id IS NOT NULL UNION ALL SELECT external_id, actor_id FROM fresh
-
--- name: intern_groups
--- The same for groups. A new one reaches itself, always, in the model's zone, until it is declared.
-WITH found AS MATERIALIZED (
-    SELECT s.name, (
-        SELECT g.group_id FROM milepost.groups g WHERE g.tenant_id = %(tenant_id)s AND g.external_id = s.name
-    ) AS group_id
-    FROM (
-        SELECT group_name AS name FROM stage WHERE group_name IS NOT NULL
-        UNION SELECT unnest(more_group_names) FROM stage WHERE more_group_names IS NOT NULL
-    ) s
-), fresh AS (
-    INSERT INTO milepost.groups (tenant_id, external_id)
-    SELECT %(tenant_id)s, name FROM found WHERE group_id IS NULL ORDER BY name
-    RETURNING external_id, group_id
-), reach AS (
-    INSERT INTO milepost.group_reach (tenant_id, group_id, since, until, ancestor_id, time_zone)
-    SELECT %(tenant_id)s, group_id, '-infinity', 'infinity', group_id, '' FROM fresh
-)
-INSERT INTO stage_group (name, group_id)
-SELECT name, group_id FROM found WHERE group_id IS NOT NULL UNION ALL SELECT external_id, group_id FROM fresh
-
 -- name: stream
 -- The stream rows of activities that are addressed to several groups.
 INSERT INTO milepost.activity_stream (tenant_id, group_id, audience, id)
 SELECT %(tenant_id)s, unnest(more_groups), audience, id FROM delta WHERE sign > 0 AND more_groups IS NOT NULL
 
--- name: journal_loaded
--- What this load added, for those who follow; the position is allocated here, in load order. Names are those of the whole stage, which
--- also has those of duplicates: it tells too much rather than sort the delta.
-INSERT INTO milepost.journal (tenant_id, position, ids, groups, actors)
-SELECT %(tenant_id)s, nextval('milepost.position'), ARRAY(SELECT id FROM delta),
-    ARRAY(SELECT group_id FROM stage_group), ARRAY(SELECT actor_id FROM stage_actor)
-RETURNING position
-
 -- name: journal
--- What commands changed. A corrected activity is named twice.
+-- What a load or a command changed, for those who follow; the position is allocated here, in load order. A corrected activity is named
+-- twice.
 INSERT INTO milepost.journal (tenant_id, position, ids, groups, actors)
 SELECT %(tenant_id)s, nextval('milepost.position'), ARRAY(SELECT id FROM delta),
     ARRAY(SELECT DISTINCT group_id FROM delta WHERE group_id IS NOT NULL), ARRAY(SELECT DISTINCT actor_id FROM delta)
@@ -135,14 +73,6 @@ DELETE FROM stage
 -- name: empty_moved
 -- Between commands of one transaction.
 DELETE FROM moved
-
--- name: empty_actors
--- Between commands of one transaction.
-DELETE FROM stage_actor
-
--- name: empty_groups
--- Between commands of one transaction.
-DELETE FROM stage_group
 
 -- name: fillings
 -- What is still to be filled from history in this lane.

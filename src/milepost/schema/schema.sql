@@ -494,8 +494,8 @@ CREATE INDEX search_document_keys ON milepost.search_document USING gin (milepos
 
 -- ── Rights ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 -- The service's role owns nothing, so it can neither change a table nor step around a policy, and it truncates nothing.
--- Partitions get no grants: they are reached through milepost.activity alone. What only the owner writes (migrations,
--- models, the deployment, queue rotation) the service can read.
+-- Into partitions it may insert, for a lane's COPY, which a policy would refuse; all else goes through milepost.activity. What only the
+-- owner writes (migrations, models, the deployment, queue rotation) the service can read.
 
 GRANT SELECT ON milepost.deployment, milepost.migration, milepost.model_version, milepost.queue TO milepost_service;
 GRANT SELECT, UPDATE ON milepost.lane TO milepost_service;

@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 
 from milepost.model import Model
 from milepost.schema.compile._activity import (
-    STAGE_COLUMNS,
     ActivityColumn,
     CompiledActivity,
+    RowColumns,
     column_types,
     compile_activity,
     depends_on_groups,
+    row_columns,
 )
 from milepost.schema.compile._boards import CompiledBoard, compile_board, score_units
 from milepost.schema.compile._columns import columns_of, distinct_of, key_columns, reading_of, threshold_units
@@ -33,7 +34,6 @@ from milepost.schema.compile._search import EVERYTHING_IN_DATA, CompiledSearch, 
 __all__ = [
     "EVERYTHING_IN_DATA",
     "EVERYWHERE",
-    "STAGE_COLUMNS",
     "ActivityColumn",
     "Check",
     "CompiledActivity",
@@ -44,6 +44,7 @@ __all__ = [
     "CompiledPair",
     "CompiledRollup",
     "CompiledSearch",
+    "RowColumns",
     "column_types",
     "columns_of",
     "compile_model",
@@ -55,6 +56,7 @@ __all__ = [
     "member_column",
     "reading_of",
     "recomputed_goal",
+    "row_columns",
     "score_units",
     "threshold_units",
     "value_column",

@@ -1,4 +1,4 @@
-"""The load's own SQL: the stage that batches are copied to, the delta that folds read, and the step between them.
+"""The load's own SQL: the columns of a batch's rows, the delta that folds read, and the stage for rows that cannot go straight in.
 
 Temp tables live as long as the loader's session and empty themselves at commit: one dropped each time would write to the
 catalogue at every load. Measures and declared fields are columns of the activity table (`m_NAME`, `d_NAME`), which are never
@@ -13,36 +13,17 @@ from milepost.model import Model
 from milepost.schema.compile._taken_over import taken_over
 
 __all__ = [
-    "DELTA_COLUMNS",
-    "STAGE_COLUMNS",
     "ActivityColumn",
     "CompiledActivity",
+    "RowColumns",
     "column_types",
     "compile_activity",
     "depends_on_groups",
+    "row_columns",
 ]
 
-# The stage's columns in the order of the copied rows; the model's own follow, sorted by name.
-STAGE_COLUMNS = (
-    ("id", "uuid"),
-    ("key_hash", "bytea"),  # only where the ledger must be asked: the client sent a key but no time
-    ("occurred_at", "timestamptz"),
-    ("received_at", "timestamptz"),
-    ("actor", 'text COLLATE "C"'),
-    ("group_name", 'text COLLATE "C"'),
-    ("more_group_names", 'text[] COLLATE "C"'),
-    ("audience", "smallint"),
-    ("verb", 'text COLLATE "C"'),
-    ("object_kind", 'text COLLATE "C"'),
-    ("object_id", 'text COLLATE "C"'),
-    ("source", 'text COLLATE "C"'),
-    ("status", 'text COLLATE "C"'),
-    ("key", 'text COLLATE "C"'),
-    ("data", "jsonb"),
-    ("content", "jsonb"),
-)
-
-# Of these and the model's own columns, a delta has those that something derived reads: each costs every activity.
+# What folds read of an activity, in the order of a batch's row, which begins with it: so the same bytes are a row of the delta. Of the
+# model's own columns, those that something derived reads follow these; each costs every activity.
 DELTA_COLUMNS = (
     ("id", "uuid"),
     ("occurred_at", "timestamptz"),
@@ -55,6 +36,14 @@ DELTA_COLUMNS = (
     ("object_id", 'text COLLATE "C"'),
     ("source", 'text COLLATE "C"'),
     ("status", 'text COLLATE "C"'),
+)
+
+# The rest of a row; the model's other columns follow these.
+OTHER_COLUMNS = (
+    ("received_at", "timestamptz"),
+    ("key", 'text COLLATE "C"'),
+    ("data", "jsonb"),
+    ("content", "jsonb"),
 )
 
 _FIELD_TYPES = {
@@ -79,12 +68,31 @@ class ActivityColumn:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RowColumns:
+    """The columns of a batch's rows, in their order. read, others: the model's own, with and without something that reads them."""
+
+    read: tuple[str, ...]
+    others: tuple[str, ...]
+
+    @property
+    def delta(self) -> tuple[str, ...]:
+        return (*(name for name, _ in DELTA_COLUMNS), *self.read)
+
+    @property
+    def every(self) -> tuple[str, ...]:
+        return ("tenant_id", *self.delta, *(name for name, _ in OTHER_COLUMNS), *self.others)
+
+
+@dataclass(frozen=True, kw_only=True)
 class CompiledActivity:
     ddl: tuple[str, ...]  # on the activity table; may run again
     temp_ddl: tuple[str, ...]
-    copy: str  # COPY of the stage; `{columns}` is what the batch carries
-    insert: str  # stage → activity and delta, whatever is there already
-    insert_new: str  # the same for a stage of which nothing is there: fails where something is
+    row: RowColumns  # as batches of this model have them
+    # COPYs; `{columns}` is what the batch carries. Into a partition, which `{partition}` names: COPY refuses tables with policies.
+    copy: str
+    copy_delta: str
+    copy_stage: str
+    insert: str  # stage → activity and delta, without what is there already
     correct: str  # stage and `moved` → activity and delta: rows that replace others
     take_back: str  # activities with the ids `old_ids` → delta, sign -1
     # Activities from `low` on that a change of history moves → delta, sign -1. None: no rollup depends on it.
@@ -110,9 +118,15 @@ def column_types(model: Model) -> dict[str, ActivityColumn]:
     return types
 
 
-def _read_columns(model: Model) -> set[str]:
-    """The columns that folds, latest, pairs and pending tables read of an activity."""
-    read = {"id", "occurred_at", "actor_id", "group_id", "more_groups", "audience", "verb"}
+def row_columns(model: Model) -> RowColumns:
+    """How a batch of this model is written."""
+    read = _read(model)
+    own = tuple(column_types(model))
+    return RowColumns(read=tuple(name for name in own if name in read), others=tuple(name for name in own if name not in read))
+
+
+def _read(model: Model) -> set[str]:
+    """Of the model's own columns, those that folds, latest, pending and board tables read."""
     words = [key for rollup in model.rollups.values() for key in rollup.by]
     words += [key for latest in model.latest.values() for key in latest.by]
     words += [value for latest in model.latest.values() for value in latest.values]
@@ -120,11 +134,7 @@ def _read_columns(model: Model) -> set[str]:
     words += [word for names in model.looked_up().values() for name in names for word in (name, f"data.{name}")]
     words += [f"data.{pending.due_field}" for pending in model.pending.values() if pending.due_field is not None]
     words += [word for board in model.boards.values() for word in board.by.arguments]
-    if model.pairs or model.pending or model.looked_up():
-        words.append("object")
-    for word in words:
-        read |= {"object_kind", "object_id"} if word == "object" else {word, f"m_{word}", word.replace("data.", "d_")}
-    return read
+    return {name for word in words for name in (f"m_{word}", word.replace("data.", "d_"))}
 
 
 def depends_on_groups(model: Model, belongs: str) -> bool:
@@ -153,44 +163,32 @@ def compile_activity(model: Model, columns: dict[str, ActivityColumn]) -> Compil
 
     extra = tuple(columns)
     typed = tuple((name, column.type) for name, column in columns.items())
-    stage = ", ".join(f"{name} {type_}" for name, type_ in (*STAGE_COLUMNS, *typed))
-    read = _read_columns(model)
-    delta_columns = tuple((name, type_) for name, type_ in (*DELTA_COLUMNS, *typed) if name in read)
-    delta = ", ".join(f"{name} {type_}" for name, type_ in delta_columns)
-    delta_names = ", ".join(name for name, _ in delta_columns)
-    plain = ("occurred_at", "received_at", "audience", "verb", "object_kind", "object_id", "source", "status", "key")
-    names = ("id", *plain, "data", "content", *extra)
-    target = ", ".join(("tenant_id", "actor_id", "group_id", "more_groups", *names))
+    row = row_columns(model)
+    stage = ", ".join(f"{name} {type_}" for name, type_ in (*DELTA_COLUMNS, *OTHER_COLUMNS, *typed))
+    delta = ", ".join(f"{name} {type_}" for name, type_ in (*DELTA_COLUMNS, *typed) if name in row.delta)
+    delta_names = ", ".join(row.delta)
+    names = (*(name for name, _ in (*DELTA_COLUMNS, *OTHER_COLUMNS)), *extra)
+    target = ", ".join(("tenant_id", *names))
     picked = ", ".join(f"s.{name}" for name in names)
-    more = (
-        "CASE WHEN s.more_group_names IS NOT NULL THEN (SELECT array_agg(o.group_id ORDER BY o.group_id)"
-        " FROM stage_group o WHERE o.name = ANY (s.more_group_names)) END"
-    )
-    # The names were looked up once each, not once an activity (see intern_actors in milepost.intake).
-    entities = "JOIN stage_actor a ON a.name = s.actor\n    LEFT JOIN stage_group g ON g.name = s.group_name"
     alive = (
         "((SELECT NOT EXISTS (SELECT FROM milepost.tombstone WHERE tenant_id = %(tenant_id)s))"
         " OR NOT EXISTS (SELECT FROM milepost.tombstone o WHERE o.tenant_id = %(tenant_id)s AND o.id = s.id OFFSET 0))"
     )
 
-    def insert(stage: str, condition: str) -> str:
-        return f"""WITH fresh AS (
+    unknown = "NOT EXISTS (SELECT FROM milepost.activity o WHERE o.tenant_id = %(tenant_id)s AND o.id = s.id OFFSET 0)"
+    insert = f"""WITH fresh AS (
     INSERT INTO milepost.activity ({target})
-    SELECT %(tenant_id)s, a.actor_id, g.group_id, {more}, {picked}
-    FROM {stage} s
-    {entities}
-    WHERE {condition}
+    SELECT %(tenant_id)s, {picked}
+    FROM (SELECT DISTINCT ON (id) * FROM stage ORDER BY id, n) s
+    WHERE {unknown} AND {alive}
     ORDER BY s.id
     RETURNING {delta_names}
 )
 INSERT INTO delta (sign, {delta_names}) SELECT 1, {delta_names} FROM fresh"""
-
-    unknown = "NOT EXISTS (SELECT FROM milepost.activity o WHERE o.tenant_id = %(tenant_id)s AND o.id = s.id OFFSET 0)"
     correct = f"""WITH fresh AS (
     INSERT INTO milepost.activity ({target}, version, public_id)
-    SELECT %(tenant_id)s, a.actor_id, g.group_id, {more}, {picked}, m.version, m.public_id
+    SELECT %(tenant_id)s, {picked}, m.version, m.public_id
     FROM stage s JOIN moved m ON m.id = s.id
-    {entities}
     ORDER BY s.id
     RETURNING {delta_names}
 )
@@ -240,11 +238,10 @@ SELECT 1, {delta_names} FROM milepost.activity WHERE tenant_id = %(tenant_id)s A
         temp_ddl=(
             "CREATE TEMP SEQUENCE IF NOT EXISTS stage_n CACHE 1000",
             # Autovacuum never sees temp tables; the planner goes by their size in pages, which is right enough.
-            f"CREATE TEMP TABLE IF NOT EXISTS stage (n bigint NOT NULL DEFAULT nextval('stage_n'), {stage}) ON COMMIT DELETE ROWS",
-            f"CREATE TEMP TABLE IF NOT EXISTS delta (sign smallint NOT NULL, {delta}) ON COMMIT DELETE ROWS",
-            'CREATE TEMP TABLE IF NOT EXISTS stage_actor (name text COLLATE "C" NOT NULL, actor_id bigint NOT NULL)'
+            f"CREATE TEMP TABLE IF NOT EXISTS stage (n bigint NOT NULL DEFAULT nextval('stage_n'), tenant_id integer, {stage})"
             " ON COMMIT DELETE ROWS",
-            'CREATE TEMP TABLE IF NOT EXISTS stage_group (name text COLLATE "C" NOT NULL, group_id bigint NOT NULL)'
+            # The tenant stands here only because a batch's rows begin with it.
+            f"CREATE TEMP TABLE IF NOT EXISTS delta (sign smallint NOT NULL DEFAULT 1, tenant_id integer, {delta})"
             " ON COMMIT DELETE ROWS",
             "CREATE TEMP TABLE IF NOT EXISTS delta_reach (group_id bigint, ancestor_id bigint, time_zone text,"
             " since timestamptz, until timestamptz, own boolean) ON COMMIT DELETE ROWS",
@@ -253,9 +250,11 @@ SELECT 1, {delta_names} FROM milepost.activity WHERE tenant_id = %(tenant_id)s A
             "CREATE TEMP TABLE IF NOT EXISTS moved (id uuid NOT NULL, version integer NOT NULL, public_id uuid)"
             " ON COMMIT DELETE ROWS",
         ),
-        copy="COPY stage ({columns}) FROM STDIN (FORMAT binary)",
-        insert=insert("(SELECT DISTINCT ON (id) * FROM stage ORDER BY id, n)", f"{unknown} AND {alive}"),
-        insert_new=insert("stage", alive),
+        row=row,
+        copy="COPY milepost.{partition} ({columns}) FROM STDIN (FORMAT binary)",
+        copy_delta=f"COPY delta (tenant_id, {delta_names}) FROM STDIN (FORMAT binary)",
+        copy_stage="COPY stage ({columns}) FROM STDIN (FORMAT binary)",
+        insert=insert,
         correct=correct,
         take_back=take_back,
     )
