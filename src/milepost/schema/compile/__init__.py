@@ -83,14 +83,16 @@ class CompiledModel:
             yield from part.temp_ddl
 
     def without(self, tables: Collection[str]) -> CompiledModel:
-        """The same, as if what is kept in these tables were not declared."""
+        """The same, as if boards, pending lists, look-ups of reports and milestones that are kept in these tables were not declared: models
+        that declare them were applied before they had tables. A rollup's table, or of pairs or the latest, stays in: when it is gone,
+        every load must fail, and not leave it out.
+        """
         if not tables:
             return self
+        declared = {f"milepost.latest_{name}" for name in self.model.latest}
         return replace(
             self,
-            rollups=tuple(part for part in self.rollups if part.table not in tables),
-            latest=tuple(part for part in self.latest if part.table not in tables),
-            pairs=tuple(part for part in self.pairs if part.table not in tables),
+            latest=tuple(part for part in self.latest if part.table in declared or part.table not in tables),
             boards=tuple(part for part in self.boards if part.table not in tables),
             milestones=tuple(part for part in self.milestones if part.table not in tables),
         )
