@@ -58,18 +58,20 @@ def key_in(said: str) -> str:
 
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_what_it_prints_works(system: str, database_url: str, tmp_path: Path) -> None:
-    """Each of the three commands, pasted into a shell, answers with what it says; Ctrl-C ends it with exit code 0."""
+    """Each command, pasted into a shell, answers with what it says; Ctrl-C ends it with exit code 0."""
     if shutil.which("curl") is None:
         pytest.skip("there is no curl here")
     given = {"database_url": database_url, "data_dir": str(tmp_path)}
     with running(system, "--activities", 500, "--no-trickle", **given) as (process, said):
-        first, second, third = (
+        first, second, *others = (
             json.loads(subprocess.run(["bash", "-c", one], check=True, capture_output=True, text=True).stdout)
             for one in commands_in(said)
         )
         assert (first["accepted"], first["loaded"], first["rejected"]) == (1, 1, [])
         assert second["items"]
-        assert third.get("items") or third["value"] > 0
+        for other in others:  # a list, a goal, a board or a report, alone or of parts
+            assert other.keys() & {"items", "value", "rank", "parts"}, other
+        assert others[0].get("items") or others[0]["value"] > 0
         assert stop(process) == 0
 
 
