@@ -86,9 +86,11 @@ async def _measured(report: Report, db: Database, tenant_id: int, members: int, 
         return Check(actor=f"user-{actor}", action=draw.choice(["read", "correct", "invite"]), group=f"group-{group}")
 
     async def one(conn: Connection) -> object:
+        await plan_by_index(conn, sorts=True)
         return await allowed(conn, tenant_id, model, [question()])
 
     async def many(conn: Connection) -> object:
+        await plan_by_index(conn, sorts=True)
         return await allowed(conn, tenant_id, model, [question() for _ in range(CHECKS_MAX)])
 
     async def viewer(conn: Connection) -> object:

@@ -50,6 +50,9 @@ async def check(request: ApiRequest) -> Response[bytes]:
         raise InvalidInput(errors=(FieldError("/checks", f"must be a list of at most {CHECKS_MAX} questions"),))
     tenant_id = request.user.tenant_id
     async with request.services.db.transaction("point", tenant_id=tenant_id, snapshot=True) as conn:
+        await plan_by_index(
+            conn, sorts=True
+        )  # one question would be planned anew each time: four times what it takes to answer
         answers = [{"allowed": one} for one in await allowed(conn, tenant_id, request.services.models.current.model, checks)]
     return answer({"checks": answers} if "checks" in body else answers[0])
 
