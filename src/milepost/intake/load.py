@@ -352,7 +352,7 @@ class Lane:
         await self._partitions_of(lists)
         if self._compiled().milestones:  # a changed target may make some, at the moment of the change
             for batch in run:
-                await self._partitions(id_from(batch.received_at), id_from(batch.received_at))
+                await self._writer.require_partitions(id_from(batch.received_at), id_from(batch.received_at))
         marks = []
         async with self.transaction(tenant_id):
             assert self._acceptor is not None
