@@ -1,12 +1,12 @@
-"""Looking for the same activities from two sides, so that what cannot be seen costs no more than what can.
+"""Looking for the same activities from several sides, so that what cannot be seen costs no more than what can.
 
 What a viewer may see of a list can be found in the list, by testing each row for whether the viewer may see it, and in what
 the viewer may see, by testing each row for whether it is of the list. The first is quick where the viewer sees much of the list, the
-second where it sees little; which it is, only looking tells. So both are looked at, by and by more of the one that gets
-further, and what is known is known from the one that got furthest. Each look is bounded: where neither side finds a page in
-some thousand rows, the page ends early, and says where the next one begins.
+second where it sees little; which it is, only looking tells. So each side is looked at once, and then more of the one that got
+furthest; what is known is known from that one. Each look is bounded: where no side finds a page in some thousand rows, the
+page ends early, and says where the next one begins.
 
-The second side may have thousands of ranges (*legs*: the groups that the viewer may read, or what it follows). They are looked
+A side may have thousands of ranges (*legs*: the groups that the viewer may read, or what it follows). They are looked
 at within a window of time, whose width the first side's look suggests: a range that has nothing there costs one look-up.
 """
 
@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from typing import Any, LiteralString
 from uuid import UUID
 
-from milepost.activity import LARGEST_ID
 from milepost.feeds._found import NOTHING, Found
 from milepost.postgres import Connection, load_queries
 from milepost.rollups.read import put_words
@@ -26,8 +25,8 @@ __all__ = ["Leg", "Sides"]
 
 _queries = load_queries(__package__, "looks.sql")
 
-LOOKS = (256, 2_048, 4_096)  # rows, of a side: the first look, the second, every further one
-LOOKS_MAX = 6  # of both sides together
+LOOKS = (256, 2_048, 4_096)  # rows of a side: the first look, the second, every further one
+LOOKS_MAX = 8  # of all sides together
 LEG_ROWS_MIN = 64
 LEGS_UNWINDOWED_MAX = 32
 WIDER = 16  # times, after a window in which too little was found
@@ -51,62 +50,61 @@ class _Side:
     at: UUID  # everything from here up is known
     done: bool = False
     looks: int = 0
+    wide_ms: int = 0  # of the last window
+
+    def widen(self, low: UUID, list_: _Side, span_ms: int, wanted: int) -> UUID:
+        """Where the next window begins. list_: what a look at the list, span_ms long, has found."""
+        if self.wide_ms:
+            self.wide_ms *= WIDER
+            from_ms = self.at.int >> 80
+        else:
+            self.wide_ms = span_ms * BLIND if not list_.ids else 2 * span_ms * wanted // len(list_.ids)
+            from_ms = (list_.at.int >> 80) + span_ms  # where the newest row of the list is
+        return max(low, UUID(int=max(0, from_ms - self.wide_ms) << 80))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sides:
-    """list: the legs of the list itself, whose rows are tested. sight: those of what the viewer may see, None if they are too many.
+    """sides: each finds all of what is wanted; the first one is the list itself. One without any range: there is nothing.
 
     parameters: of all conditions, `tenant_id` included.
     """
 
-    list: Sequence[Leg]
-    sight: Sequence[Leg] | None
+    sides: Sequence[Sequence[Leg]]
     parameters: Mapping[str, Any]
 
     async def newest(self, conn: Connection, low: UUID, high: UUID, wanted: int) -> Found:
         """The newest ids from low on, below high: `wanted` of them, all there are, or fewer with an end above low."""
-        if low >= high or (self.sight is not None and not any(leg.count for leg in self.sight)):
+        if low >= high or any(_ranges(legs) == 0 for legs in self.sides):
             return NOTHING
-        list_, sight = _Side(at=high), _Side(at=high)
-        span_ms = 0
-        for number in range(LOOKS_MAX):
-            known = self._known(list_, sight)
+        states = [_Side(at=high) for _ in self.sides]
+        span_ms = 0  # of what the first look at the list saw
+        known = _known(states)
+        for _ in range(LOOKS_MAX):
+            one = self._next(states, wanted)
+            legs, state = self.sides[one], states[one]
+            window = low
+            if one and _ranges(legs) > LEGS_UNWINDOWED_MAX:
+                window = state.widen(low, states[0], span_ms, wanted)
+            newest = await self._look(conn, legs, state, window, wanted)
+            state.done = state.at <= low
+            if one == 0 and state.looks == 1:
+                span_ms = max(1, (min(high, newest or high).int >> 80) - (state.at.int >> 80))
+            known = _known(states)
             if known.end is None or len(known.ids) >= wanted:
-                return known
-            if number == 0 or self._list_is_next(list_, sight, wanted):
-                first = await self._look(conn, self.list, list_, low, wanted)
-                newest = min(high, first or LARGEST_ID)
-                span_ms = max(1, (newest.int >> 80) - (list_.at.int >> 80))
-            else:
-                assert self.sight is not None
-                window = low
-                if sum(leg.count for leg in self.sight) > LEGS_UNWINDOWED_MAX:
-                    window, span_ms = self._window(list_, sight, low, span_ms, wanted)
-                await self._look(conn, self.sight, sight, window, wanted)
-                sight.done = sight.at <= low
-        return self._known(list_, sight)
+                break
+        return known
 
-    def _known(self, list_: _Side, sight: _Side) -> Found:
-        done = list_.done or sight.done
-        return Found.of(list_.ids | sight.ids, None if done else min(list_.at, sight.at))
-
-    def _list_is_next(self, list_: _Side, sight: _Side, wanted: int) -> bool:
-        if self.sight is None:
-            return True
-        if sight.looks == 0:
-            # A second, longer look at the list will do if the first one found as much of what is wanted.
-            return list_.looks == 1 and len(list_.ids) * LOOKS[1] >= wanted * LOOKS[0]
-        return list_.at < sight.at
-
-    def _window(self, list_: _Side, sight: _Side, low: UUID, span_ms: int, wanted: int) -> tuple[UUID, int]:
-        """Where the next window begins, and how wide the legs have been looked at with it."""
-        if sight.looks == 0:
-            wide = span_ms * BLIND if not list_.ids else 2 * span_ms * wanted // len(list_.ids)
-            from_ms = (list_.at.int >> 80) + span_ms  # the newest row that the list has
-        else:
-            wide, from_ms = span_ms * WIDER, sight.at.int >> 80
-        return max(low, UUID(int=max(0, from_ms - wide) << 80)), wide
+    def _next(self, states: Sequence[_Side], wanted: int) -> int:
+        """Which side is looked at now."""
+        list_ = states[0]
+        # A second, longer look at the list will do if the first one found as much of what is wanted.
+        if list_.looks == 0 or (list_.looks == 1 and len(list_.ids) * LOOKS[1] >= wanted * LOOKS[0]):
+            return 0
+        untried = [one for one, state in enumerate(states) if state.looks == 0]
+        if untried:
+            return min(untried, key=lambda one: _ranges(self.sides[one]))
+        return min(range(len(states)), key=lambda one: states[one].at)
 
     async def _look(self, conn: Connection, legs: Sequence[Leg], side: _Side, low: UUID, wanted: int) -> UUID | None:
         """One look further down. → the newest row it saw."""
@@ -117,9 +115,18 @@ class Sides:
         assert row is not None
         ids, first, last = row
         side.ids.update(ids or ())
-        side.at, side.done, side.looks = last or low, last is None, side.looks + 1
+        side.at, side.looks = last or low, side.looks + 1
         newest: UUID | None = first
         return newest
+
+
+def _known(states: Sequence[_Side]) -> Found:
+    end = None if any(state.done for state in states) else min(state.at for state in states)
+    return Found.of(set[UUID]().union(*(state.ids for state in states)), end)
+
+
+def _ranges(legs: Sequence[Leg]) -> int:
+    return sum(leg.count for leg in legs)
 
 
 def _statement(legs: Sequence[Leg], scanned: int, wanted: int) -> LiteralString:

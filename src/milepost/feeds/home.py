@@ -2,8 +2,8 @@
 
 Nothing is written for it when an activity comes in: up to 2,000 followed actors, groups and objects are index ranges, merged page
 by page. The newest activities of the whole tenant are looked at first: whoever follows much of what happens finds a page there, and
-for others that look says in how wide a window a page's worth is to be expected; each followed one costs a look-up in that window
-(`_sides`). What is followed twice, as an actor and by its group, is shown once.
+for others that look says in how wide a window a page's worth is to be expected; each followed one costs a look-up in that window, or,
+where the viewer may see less than it follows, each group that it may read (`_sides`). What is followed twice, as an actor and by its group, is shown once.
 
 Following shows nothing that the viewer may not see: of an actor or object what is public and what groups that it may read have, of a
 group that it may not read what is public. Its own private activities are there where it follows their group or object.
@@ -19,7 +19,7 @@ from milepost.access.follows import Followed, followed_by
 from milepost.access.viewer import Reader, readable
 from milepost.feeds._found import NOTHING, Found
 from milepost.feeds._sides import Leg, Sides
-from milepost.feeds.listed import own
+from milepost.feeds.listed import Sight, own, sight_of
 from milepost.postgres import Connection, load_queries
 
 __all__ = ["Home", "home_of"]
@@ -39,14 +39,18 @@ class Home:
     tenant_id: int
     reader: Reader
     followed: Followed
+    sight: Sight
     groups_seen: tuple[int, ...]
     verb: str | None = None
 
     async def newest(self, conn: Connection, low: UUID, high: UUID, wanted: int) -> Found:
         if self.followed == Followed():
             return NOTHING
-        sides = Sides(list=self._list(), sight=self._legs(), parameters=self.parameters)
-        return await sides.newest(conn, low, high, wanted)
+        sides = [[Leg(of="true", test=self.matches)], self._followed()]
+        if self.sight.groups is not None:
+            test = (*self._rest, _queries.is_followed)
+            sides.append([Leg(of="s.audience = 0", test=test), *self.sight.legs(test), *own(test)])
+        return await Sides(sides=sides, parameters=self.parameters).newest(conn, low, high, wanted)
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -54,6 +58,7 @@ class Home:
         return {
             "tenant_id": self.tenant_id,
             **self.reader.parameters,
+            **self.sight.parameters,
             "followed_actors": list(self.followed.actors),
             "followed_groups": list(self.followed.groups),
             "followed_groups_seen": list(self.groups_seen),
@@ -65,17 +70,14 @@ class Home:
     @property
     def matches(self) -> tuple[LiteralString, ...]:
         """Conditions on activities as `s`: that they are in this feed."""
-        return (*self._rest, _queries.is_followed, self.reader.visible)
+        return (*self._rest, _queries.is_followed, self.sight.test)
 
     @property
     def _rest(self) -> tuple[LiteralString, ...]:
         return () if self.verb is None else ("s.verb = %(verb)s",)
 
-    def _list(self) -> list[Leg]:
-        return [Leg(of="true", test=self.matches)]
-
-    def _legs(self) -> list[Leg]:
-        rest, seen = self._rest, (*self._rest, self.reader.visible)
+    def _followed(self) -> list[Leg]:
+        rest, seen = self._rest, (*self._rest, self.sight.test)
         actors, objects = len(self.followed.actors), len(self.followed.objects)
         groups, groups_seen = len(self.followed.groups), len(self.groups_seen)
         of_group: LiteralString = "s.group_id = f.group_id AND s.audience = "
@@ -96,5 +98,9 @@ async def home_of(conn: Connection, tenant_id: int, reader: Reader, *, verb: str
     """reader: a viewer's."""
     assert reader.actor_id is not None, "a home feed is somebody's"
     followed = await followed_by(conn, tenant_id, reader.actor_id)
-    seen = await readable(conn, tenant_id, reader, followed.groups)
-    return Home(tenant_id=tenant_id, reader=reader, followed=followed, groups_seen=tuple(sorted(seen)), verb=verb)
+    sight = await sight_of(conn, tenant_id, reader)
+    if sight.groups is None:
+        seen = await readable(conn, tenant_id, reader, followed.groups)
+    else:
+        seen = set(followed.groups).intersection(sight.groups)
+    return Home(tenant_id=tenant_id, reader=reader, followed=followed, sight=sight, groups_seen=tuple(sorted(seen)), verb=verb)

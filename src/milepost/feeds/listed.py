@@ -25,7 +25,7 @@ from milepost.rollups.filling import require_filled
 from milepost.rollups.read import put_words
 from milepost.storage.filters import Filter, Lookup, lookup
 
-__all__ = ["EVERY_AUDIENCE", "SCANNED_MAX", "Listed", "Stream", "listed", "own", "statements"]
+__all__ = ["EVERY_AUDIENCE", "SCANNED_MAX", "Listed", "Sight", "Stream", "listed", "own", "sight_of", "statements"]
 
 _queries = load_queries(__package__, "feeds.sql")
 _looks = load_queries(__package__, "looks.sql")
@@ -35,6 +35,7 @@ EVERY_AUDIENCE: tuple[int, ...] = (PUBLIC, GROUP, PRIVATE)
 SCANNED_MAX = 4_000  # rows of each audience: up to 40 ms where none of them is in memory
 SEEN_GROUPS_MAX = 2_000  # a viewer who may read more sees so much that the list itself is the quicker side
 
+AUDIENCES_EACH: LiteralString = "unnest(%(audiences)s::smallint[]) f (audience)"
 GROUPS_SEEN: LiteralString = "unnest(%(groups_seen)s::bigint[]) f (group_id)"
 
 
@@ -83,11 +84,22 @@ class Listed:
         floor = max(known.ids[wanted - 1] if len(known.ids) >= wanted else low, known.end or low)
         return known | await (await self._sides(conn, rest)).newest(conn, floor, high, wanted)
 
+    @property
+    def matches(self) -> tuple[LiteralString, ...]:
+        """Conditions on activities as `s`: that they are in this list, and may be seen."""
+        hidden: tuple[LiteralString, ...] = () if self.group_seen else ("s.audience <> 1",)
+        return (*self.lookup.rest, _in_list(self.lookup), *hidden, self.reader.visible)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Of `matches`."""
+        return {**self.lookup.parameters, "tenant_id": self.tenant_id, **self.reader.parameters}
+
     # ── ranges of which every row may be seen ──
 
     async def _ranges(self, conn: Connection, audiences: Sequence[int], low: UUID, high: UUID, wanted: int) -> Found:
         texts = statements(self.lookup, wanted)
-        parameters = {**self._parameters, "low": low, "high": high, "audiences": list(audiences)}
+        parameters = {**self.parameters, "low": low, "high": high, "audiences": list(audiences)}
         rows = await (await conn.execute(texts.ids, parameters)).fetchall()
         ids = sorted((row[0] for row in rows), reverse=True)[:wanted]
         if texts.boundary is None:
@@ -100,36 +112,27 @@ class Listed:
     # ── what is sought among rows that may not be seen ──
 
     async def _sides(self, conn: Connection, audiences: Sequence[int]) -> Sides:
-        found, reader = self.lookup, self.reader
-        test = (*found.rest, *((reader.visible,) if audiences != (PRIVATE,) else ("s.actor_id = %(viewer_id)s",)))
-        each: LiteralString = "unnest(%(audiences)s::smallint[]) f (audience)"
-        ranges = Leg(each=each, count=len(audiences), of=f"{found.lead} AND s.audience = f.audience", test=test)
-        listed: tuple[Leg, ...] = (ranges,)
-        if found.kind == "id":
-            listed = (Leg(of=found.lead, test=test),)
-        elif found.kind == "group":
-            listed = (
-                ranges,
-                Leg(each=each, of="s.group_id = %(group_id)s AND s.audience = f.audience", test=test, stream=True),
-            )
-        parameters = {**self._parameters, "audiences": list(audiences)}
+        found = self.lookup
+        parameters = {**self.parameters, "audiences": list(audiences)}
         wanted = found.rest if found.lead == "true" else (*found.rest, _in_list(found))
-        sight = [*own(wanted)] if PRIVATE in audiences or found.kind == "id" else []
+        if found.kind == "group":
+            test = (*found.rest, "s.actor_id = %(viewer_id)s")
+            of: LiteralString = "s.group_id = %(group_id)s AND s.audience = f.audience"
+            listed = [Leg(each=AUDIENCES_EACH, of=of, test=test, stream=one) for one in (False, True)]
+            return Sides(sides=(listed, own(wanted)), parameters=parameters)
+        sight = await sight_of(conn, self.tenant_id, self.reader)
+        test = (*found.rest, sight.test)
+        others = [*own(wanted)] if PRIVATE in audiences or found.kind == "id" else []
         if found.kind == "id":
-            sight.append(Leg(of="s.audience = 0", test=wanted))
-        if found.kind != "group":
-            groups_seen = await seen_groups(conn, self.tenant_id, reader)
-            if groups_seen is None:
-                return Sides(list=listed, sight=None, parameters=parameters)
-            parameters["groups_seen"] = groups_seen
-            of: LiteralString = "s.group_id = f.group_id AND s.audience = 1"
-            count = len(groups_seen)
-            sight += [Leg(each=GROUPS_SEEN, count=count, of=of, test=wanted, stream=one) for one in (False, True)]
-        return Sides(list=listed, sight=sight, parameters=parameters)
-
-    @property
-    def _parameters(self) -> dict[str, Any]:
-        return {**self.lookup.parameters, "tenant_id": self.tenant_id, **self.reader.parameters}
+            others.append(Leg(of="s.audience = 0", test=wanted))
+            listed = [Leg(of=found.lead, test=test)]
+        else:
+            of = f"{found.lead} AND s.audience = f.audience"
+            listed = [Leg(each=AUDIENCES_EACH, count=len(audiences), of=of, test=test)]
+        if sight.groups is None:
+            return Sides(sides=(listed,), parameters=parameters)
+        sides = (listed, [*others, *sight.legs(wanted)])
+        return Sides(sides=sides, parameters={**parameters, **sight.parameters})
 
 
 async def listed(conn: Connection, tenant_id: int, filter: Filter, model: Model, reader: Reader) -> Listed | None:
@@ -150,13 +153,33 @@ async def listed(conn: Connection, tenant_id: int, filter: Filter, model: Model,
     return Listed(tenant_id=tenant_id, lookup=found, reader=reader, actor_id=actor_id, group_id=group_id, group_seen=seen)
 
 
-async def seen_groups(conn: Connection, tenant_id: int, reader: Reader) -> list[int] | None:
-    """The groups that a viewer may read; None: they are too many to look at each."""
-    if not reader.roots:
-        return []
-    given = {"tenant_id": tenant_id, **reader.parameters, "most": SEEN_GROUPS_MAX + 1}
-    rows = await (await conn.execute(_looks.seen_groups, given)).fetchall()
-    return None if len(rows) > SEEN_GROUPS_MAX else sorted({row[0] for row in rows})
+@dataclass(frozen=True, kw_only=True)
+class Sight:
+    """groups: that a viewer may read; None: they are too many to look at each. test: whether it may see an activity `s`."""
+
+    groups: tuple[int, ...] | None
+    test: LiteralString
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return {} if self.groups is None else {"groups_seen": list(self.groups)}
+
+    def legs(self, test: tuple[LiteralString, ...]) -> list[Leg]:
+        """What is of the group audience in them."""
+        of: LiteralString = "s.group_id = f.group_id AND s.audience = 1"
+        count = len(self.groups or ())
+        return [Leg(each=GROUPS_SEEN, count=count, of=of, test=test, stream=stream) for stream in (False, True)]
+
+
+async def sight_of(conn: Connection, tenant_id: int, reader: Reader) -> Sight:
+    """What a viewer may see."""
+    rows = []
+    if reader.roots:
+        given = {"tenant_id": tenant_id, **reader.parameters, "most": SEEN_GROUPS_MAX + 1}
+        rows = await (await conn.execute(_looks.seen_groups, given)).fetchall()
+        if len(rows) > SEEN_GROUPS_MAX:
+            return Sight(groups=None, test=reader.visible)
+    return Sight(groups=tuple(sorted({row[0] for row in rows})), test=_looks.is_seen)
 
 
 def own(test: tuple[LiteralString, ...]) -> list[Leg]:

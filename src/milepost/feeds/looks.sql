@@ -74,3 +74,12 @@ LIMIT %(most)s
  END
  OR s.actor_id IN (SELECT unnest(%(followed_actors)s::bigint[]))
  OR (s.object_kind, s.object_id) IN (SELECT * FROM unnest(%(followed_kinds)s::text[], %(followed_objects)s::text[])))
+
+-- name: is_seen
+-- Part of a WHERE over activities as `s`: whether a viewer may see it, where the groups that it may read are listed.
+(      s.audience = 0
+    OR s.audience = 1 AND (
+           s.group_id IN (SELECT unnest(%(groups_seen)s::bigint[]))
+        OR s.more_groups IS NOT NULL AND EXISTS (
+               SELECT FROM unnest(s.more_groups) m (id) WHERE m.id IN (SELECT unnest(%(groups_seen)s::bigint[]))))
+    OR s.actor_id = %(viewer_id)s AND (s.audience = 2 OR s.group_id IS NULL))
