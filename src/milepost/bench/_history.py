@@ -4,9 +4,11 @@
     async with served(history) as db:       # nothing is in the server's shared buffers now
         ...
 
-Five million activities by Zipf's law: a few teams, actors and objects have hundreds of thousands, most have some hundred or some ten,
-scattered over thirteen partitions. Each half of the year is written in the order of time, as intake writes it, and the numbers come from the refill that
-a changed model takes.
+Three tenants have 60 %, 39 % and 1 % of the activities, drawn by Zipf's law: a few teams, actors and objects have hundreds of thousands, most
+have some hundred or some ten, scattered over thirteen partitions. Rows are written in the order of time, by two connections, and the indexes
+made afterwards, which takes a fraction of the time; the numbers come from the refill that a changed model takes. Besides those
+who run there are three who only read: `viewer-few` may read one team in a hundred, `viewer-all` all of them, and `viewer-home` follows
+as many as one may.
 """
 
 from __future__ import annotations
@@ -30,12 +32,13 @@ from milepost.schema.models import apply_model
 from milepost.settings import Settings
 from milepost.storage.partitions import ensure_partitions
 
-__all__ = ["History", "make_history", "served"]
+__all__ = ["ALL", "FEW", "HOME", "History", "make_history", "served"]
 
 _queries = load_queries(__package__, "history.sql")
 _log = structlog.get_logger(__name__)
 
 DATABASE = "bench"
+FEW, ALL, HOME = "viewer-few", "viewer-all", "viewer-home"
 MODEL = """
 name = "bench"
 filters = ["verb", "status"]
@@ -77,7 +80,8 @@ class History:
 
     settings: Settings
     tenant_id: int
-    rows: int
+    small_id: int  # of the tenant that has 1 % of the rows
+    rows: int  # of all tenants
     days: int
     actors: int
     groups: int
@@ -100,29 +104,58 @@ async def make_history(
 ) -> History:
     """The server that it is made in is stopped at the end."""
     own = Settings(data_dir=folder, lanes=1, pg_bin=settings.pg_bin)
-    counts = {"rows": rows, "days": days, "actors": actors, "groups": groups, "objects": objects, "devices": devices}
+    counts = {"days": days, "actors": actors, "groups": groups, "objects": objects, "devices": devices}
+    shares = {"bench": rows - rows * 39 // 100 - rows // 100, "other": rows * 39 // 100, "small": rows // 100}
     with EmbeddedServer.start(folder / "data", bin_dir=settings.pg_bin) as server:
         url = server.ensure_database(DATABASE)
         async with await Database.connect_owner(url) as owner:
             await migrate(owner, 1)
             await apply_model(owner, MODEL)
-            tenant_id = (await create_tenant(owner, "bench", 1)).tenant_id
             now = datetime.now(UTC)
             await ensure_partitions(owner, id_from(now - timedelta(days=days + 1)), id_from(now + timedelta(days=2)), now)
-            _log.info("making a history", **counts)
-            values = {"tenant_id": tenant_id, **counts}
-            for query in (_queries.actors, _queries.groups, _queries.reach):
-                await owner.execute(query, values)
-            middle = rows // 2
-            await asyncio.gather(_insert(url, values, 1, middle), _insert(url, values, middle + 1, rows))
-            await owner.execute(_queries.stream, values)
+            indexes = await (await owner.execute(_queries.indexes)).fetchall()
+            for drop, _ in indexes:
+                await owner.execute(drop.encode())
+            tenants = {}
+            for name, share in shares.items():
+                _log.info("making a history", tenant=name, rows=share, **counts)
+                tenants[name] = (await create_tenant(owner, name, 1)).tenant_id
+                await _tenant(owner, url, {"tenant_id": tenants[name], "rows": share, **counts})
+            for setting in (_queries.memory_of_indexing, _queries.workers_of_indexing):
+                await owner.execute(setting)
+            for _, create in indexes:
+                _log.info("making an index", index=create)
+                await owner.execute(create.encode())
             await owner.execute(_queries.settle)
             async with await Database.open(url, own) as db:
-                await _fold(owner, db, tenant_id)
+                await _fold(owner, db, tenants["bench"])
             await owner.execute(_queries.settle)
             size = await (await owner.execute(_queries.size)).fetchone()
             assert size is not None
-    return History(settings=own, tenant_id=tenant_id, size_mib=size[0], buffers_mib=size[1], **counts)
+    return History(
+        settings=own,
+        tenant_id=tenants["bench"],
+        small_id=tenants["small"],
+        rows=rows,
+        size_mib=size[0],
+        buffers_mib=size[1],
+        **counts,
+    )
+
+
+async def _tenant(owner: Connection, url: str, values: dict[str, int]) -> None:
+    for query in (_queries.actors, _queries.groups, _queries.reach, _queries.members):
+        await owner.execute(query, values)
+    for name, query in (
+        (FEW, _queries.few_seen),
+        (ALL, _queries.all_seen),
+        (HOME, _queries.few_seen),
+        (HOME, _queries.follows),
+    ):
+        await owner.execute(query, {**values, "actor": name})
+    middle = values["rows"] // 2
+    await asyncio.gather(_insert(url, values, 1, middle), _insert(url, values, middle + 1, values["rows"]))
+    await owner.execute(_queries.stream, values)
 
 
 async def _insert(url: str, values: dict[str, int], first: int, last: int) -> None:

@@ -11,16 +11,21 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
-from milepost.bench._history import History
+from milepost.access.groups import actor_groups, get_member, list_members
+from milepost.access.viewer import Viewer, reader_of
+from milepost.bench._history import ALL, FEW, HOME, History
 from milepost.errors import MilepostError
-from milepost.feeds.read import read_page
+from milepost.feeds.home import home_of
+from milepost.feeds.read import bounds, page_of, read_page
 from milepost.postgres import Connection, load_queries
 from milepost.rollups.read import Question, read_rollup
 from milepost.schema.models import CurrentModel
 from milepost.storage.activities import Presenter
+from milepost.storage.by_index import plan_by_index
 from milepost.storage.filters import Filter
 
 __all__ = ["PAGE", "Asked", "Read", "draw_pages"]
@@ -41,6 +46,7 @@ class Asked:
 
     what: tuple[object, ...]
     read: Read
+    tenant_id: int
 
 
 async def draw_pages(owner: Connection, history: History, current: CurrentModel, count: int) -> dict[str, list[Asked]]:
@@ -58,11 +64,16 @@ class _Drawing:
         self.presenter = Presenter(current.compiled.columns)
         self.rng = random.Random(5)
         self.first = self.last = datetime.min
+        self.viewers: dict[str, Viewer] = {}
 
     async def all(self) -> dict[str, list[Asked]]:
         row = await (await self.owner.execute(_queries.span, self.tenant)).fetchone()
         assert row is not None
         self.first, self.last = row
+        for name in (FEW, ALL, HOME):
+            row = await (await self.owner.execute(_queries.actor, {**self.tenant, "actor": name})).fetchone()
+            assert row is not None
+            self.viewers[name] = Viewer(actor_id=row[0], actor=name)
         drawn = {
             "group_feed_depth_0": self.different(lambda: self.page(Filter(group=self.group()))),
             "group_feed_depth_10": [self.page(Filter(group=name), at) for name, at in await self.at_depth(10)],
@@ -85,6 +96,17 @@ class _Drawing:
             "member_days_by_actor": self.different(lambda: self.rollup("member_distance", "day", {"actor": self.actor()})),
             "member_total_by_actor": self.different(lambda: self.rollup("member_distance", "all", {"actor": self.any_actor()})),
             "member_days_by_group": self.different(lambda: self.rollup("member_distance", "day", {"group": self.group()})),
+            "small_group_feed": self.different(lambda: self.page(Filter(group=self.any_group()), small=True)),
+            "small_list": self.different(lambda: self.page(Filter(until=self.moment()), small=True)),
+            "home": self.different(lambda: self.home(self.moment())),
+            **{
+                f"{name}_{kind}": self.different(partial(self.page_of, viewer, kind))
+                for name, viewer in (("few", FEW), ("all", ALL))
+                for kind in ("list", "list_by_verb", "list_by_status", "group_feed", "actor_feed", "object_feed", "list_tested")
+            },
+            "member": self.different(self.membership),
+            "members_of_group": self.different(self.members),
+            "groups_of_actor": self.different(self.groups),
             "member_totals_by_group": self.different(lambda: self.rollup("member_distance", "all", {"group": self.group()})),
         }
         for kind, pages in drawn.items():
@@ -104,12 +126,64 @@ class _Drawing:
 
     # ── What is asked ──
 
-    def page(self, filter: Filter, before: UUID | None = None) -> Asked:
-        tenant_id, model, presenter = self.history.tenant_id, self.current.model, self.presenter
+    def page(self, filter: Filter, before: UUID | None = None, *, small: bool = False) -> Asked:
+        tenant_id = self.history.small_id if small else self.history.tenant_id
+        model, presenter = self.current.model, self.presenter
         return Asked(
             what=(filter.group, filter.actor, filter.object, filter.verb, str(filter.data), filter.until, before),
             read=lambda conn: read_page(conn, tenant_id, filter, model, presenter, limit=PAGE, before=before),
+            tenant_id=tenant_id,
         )
+
+    def page_of(self, viewer: str, kind: str) -> Asked:
+        """A page as a viewer sees it. What it may read is found anew for each, as in a request."""
+        tenant_id, model, presenter, who = self.history.tenant_id, self.current.model, self.presenter, self.viewers[viewer]
+        filters: dict[str, Any] = {
+            "list": dict,
+            "list_by_verb": lambda: {"verb": self.verb()},
+            "list_by_status": lambda: {"status": "late"},
+            "list_tested": lambda: {"source": "polar"},
+            "group_feed": lambda: {"group": self.group()},
+            "actor_feed": lambda: {"actor": self.actor()},
+            "object_feed": lambda: {"object": ("route", f"r-{self.zipf(self.history.objects)}")},
+        }
+        filter = Filter(**filters[kind](), until=self.moment())
+
+        async def read(conn: Connection) -> Any:
+            reader = await reader_of(conn, tenant_id, who, model)
+            return await read_page(conn, tenant_id, filter, model, presenter, limit=PAGE, reader=reader)
+
+        return Asked(
+            what=(viewer, kind, filter.group, filter.actor, filter.object, filter.until), read=read, tenant_id=tenant_id
+        )
+
+    def home(self, until: datetime) -> Asked:
+        tenant_id, model, presenter, who = self.history.tenant_id, self.current.model, self.presenter, self.viewers[HOME]
+
+        async def read(conn: Connection) -> Any:
+            reader = await reader_of(conn, tenant_id, who, model)
+            await plan_by_index(conn, sorts=False)
+            stream = await home_of(conn, tenant_id, reader)
+            low, high = bounds(None, until, None)
+            return await page_of(conn, tenant_id, stream, presenter, low=low, high=high, limit=PAGE)
+
+        return Asked(what=("home", until), read=read, tenant_id=tenant_id)
+
+    def membership(self) -> Asked:
+        tenant_id, keys = self.history.tenant_id, self.member()
+        return Asked(
+            what=tuple(keys.values()),
+            read=lambda conn: get_member(conn, tenant_id, keys["group"], keys["actor"]),
+            tenant_id=tenant_id,
+        )
+
+    def members(self) -> Asked:
+        tenant_id, group = self.history.tenant_id, self.any_group()
+        return Asked(what=(group,), read=lambda conn: list_members(conn, tenant_id, group, limit=PAGE), tenant_id=tenant_id)
+
+    def groups(self) -> Asked:
+        tenant_id, actor = self.history.tenant_id, self.any_actor()
+        return Asked(what=(actor,), read=lambda conn: actor_groups(conn, tenant_id, actor, limit=PAGE), tenant_id=tenant_id)
 
     def rollup(self, name: str, per: str, keys: dict[str, str], since: datetime | None = None) -> Asked:
         tenant_id, model = self.history.tenant_id, self.current.model
@@ -118,6 +192,7 @@ class _Drawing:
         return Asked(
             what=(name, per, since, *keys.values()),
             read=lambda conn: read_rollup(conn, tenant_id, model, name, question, limit=PAGE),
+            tenant_id=tenant_id,
         )
 
     def teams_of_a_day(self) -> Asked:

@@ -1,7 +1,9 @@
 -- name: actors
--- A tenant's actors, as intake would have interned them.
+-- A tenant's actors, as intake would have interned them, and those who only read.
 INSERT INTO milepost.actor (tenant_id, external_id)
 SELECT %(tenant_id)s, 'user-' || n FROM generate_series(0, %(actors)s - 1) n
+UNION ALL
+SELECT %(tenant_id)s, unnest(ARRAY['viewer-few', 'viewer-all', 'viewer-home'])
 
 -- name: groups
 -- Its teams, forty to a league.
@@ -87,3 +89,58 @@ SELECT id FROM (
     WHERE tenant_id = %(tenant_id)s AND g.external_id = %(group)s
 ) s WHERE place > %(depth)s AND place < places - %(page)s
 ORDER BY random() LIMIT %(count)s
+
+-- name: few_seen
+-- Memberships of one who may read one team in a hundred.
+INSERT INTO milepost.member (tenant_id, group_id, actor_id, since, until, role, added_at)
+SELECT g.tenant_id, g.group_id, a.actor_id, '-infinity', 'infinity', 'member', now()
+FROM milepost.groups g
+JOIN milepost.actor a ON a.tenant_id = g.tenant_id AND a.external_id = %(actor)s
+WHERE g.tenant_id = %(tenant_id)s AND g.kind = 'team' AND substr(g.external_id, 6)::integer %% 100 = 7
+
+-- name: all_seen
+-- Memberships of one who may read all teams, by their leagues.
+INSERT INTO milepost.member (tenant_id, group_id, actor_id, since, until, role, added_at)
+SELECT g.tenant_id, g.group_id, a.actor_id, '-infinity', 'infinity', 'member', now()
+FROM milepost.groups g
+JOIN milepost.actor a ON a.tenant_id = g.tenant_id AND a.external_id = %(actor)s
+WHERE g.tenant_id = %(tenant_id)s AND g.kind = 'league'
+
+-- name: members
+-- Everybody is a member of the team that it runs for.
+INSERT INTO milepost.member (tenant_id, group_id, actor_id, since, until, role, added_at)
+SELECT a.tenant_id, g.low + substr(a.external_id, 6)::bigint %% %(groups)s, a.actor_id, '-infinity', 'infinity', 'member', now()
+FROM milepost.actor a,
+(SELECT min(group_id) AS low FROM milepost.groups WHERE tenant_id = %(tenant_id)s AND kind = 'team') g
+WHERE a.tenant_id = %(tenant_id)s AND a.external_id LIKE 'user-%%'
+
+-- name: follows
+-- As many as one may follow: actors and objects by Zipf's law, so the busy ones first, and teams evenly.
+INSERT INTO milepost.follow (tenant_id, actor_id, kind, target_id, object_kind, object_id, since)
+SELECT tenant_id, (SELECT actor_id FROM milepost.actor WHERE tenant_id = %(tenant_id)s AND external_id = %(actor)s), 0, actor_id, '', '', now()
+FROM (SELECT * FROM milepost.actor WHERE tenant_id = %(tenant_id)s AND external_id LIKE 'user-%%'
+    ORDER BY ln(1 - random()) * (substr(external_id, 6)::float8 + 1) DESC LIMIT 1300) a
+UNION ALL
+SELECT tenant_id, (SELECT actor_id FROM milepost.actor WHERE tenant_id = %(tenant_id)s AND external_id = %(actor)s), 1, group_id, '', '', now()
+FROM (SELECT * FROM milepost.groups WHERE tenant_id = %(tenant_id)s AND kind = 'team' ORDER BY random() LIMIT 600) g
+UNION ALL
+SELECT %(tenant_id)s, (SELECT actor_id FROM milepost.actor WHERE tenant_id = %(tenant_id)s AND external_id = %(actor)s), 2, 0, 'route', 'r-' || n, now()
+FROM generate_series(0, 99) n
+
+-- name: indexes
+-- How to drop each index that is no constraint's, and how to make it again, on all partitions.
+SELECT 'DROP INDEX milepost.' || c.relname, replace(pg_get_indexdef(i.indexrelid), ' ON ONLY ', ' ON ')
+FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+WHERE i.indrelid = 'milepost.activity'::regclass AND NOT i.indisprimary
+
+-- name: memory_of_indexing
+-- An index on a year of rows is sorted in one go.
+SET maintenance_work_mem = '512MB'
+
+-- name: workers_of_indexing
+-- Beside the session itself.
+SET max_parallel_maintenance_workers = 1
+
+-- name: actor
+-- The number of one who reads.
+SELECT actor_id FROM milepost.actor WHERE tenant_id = %(tenant_id)s AND external_id = %(actor)s

@@ -1,4 +1,5 @@
-"""Reads: feed pages at any depth and pages of rollups, on 5 million activities over 13 months, timed in the database.
+"""Reads: feed pages at any depth, of keys and viewers, home feeds and pages of rollups, on 5 million activities (`--rows`) over 13
+months, timed in the database.
 
 A time is that of a reader's whole transaction on a local socket: taking a connection, the statements of the page with their round
 trips, and the page as it will be shown. Every page is asked for once. Two figures for each kind of page:
@@ -31,10 +32,12 @@ PAGES = 900  # of each kind, where there are as many: four parts are read to war
 BEFORE, WARM, COLD = range(4), range(4, 8), range(8, 9)
 PARTS = 9
 TARGET_MS = 5.0  # of the warm 95th percentile
+TARGETS_MS = {"home": 20.0, "groups_of_actor": 1.0, "members_of_group": 1.0, "member": 1.0}  # of some kinds
 
 
-async def measure(settings: Settings, folder: Path) -> Report:
-    return await measure_reads(await make_history(settings, folder))
+async def measure(settings: Settings, folder: Path, *, rows: int = 5_000_000) -> Report:
+    """rows: of three tenants together; the one that is read, but for the `small` kinds, has 60 % of them."""
+    return await measure_reads(await make_history(settings, folder, rows=rows))
 
 
 async def measure_reads(history: History) -> Report:
@@ -55,29 +58,29 @@ async def measure_reads(history: History) -> Report:
         others = [asked for pages in drawn.values() for asked in _part(pages, BEFORE)]
         random.Random(6).shuffle(others)
         say(f"reading {len(others):,} pages")
-        await _timed(db, history.tenant_id, others)
+        await _timed(db, others)
         for kind, pages in drawn.items():
-            warm[kind] = await _timed(db, history.tenant_id, _part(pages, WARM))
+            warm[kind] = await _timed(db, _part(pages, WARM))
             _say(kind, "warm", warm[kind])
     for kind, pages in drawn.items():
         async with served(history) as db:
-            cold[kind] = await _timed(db, history.tenant_id, _part(pages, COLD))
+            cold[kind] = await _timed(db, _part(pages, COLD))
             _say(kind, "cold", cold[kind])
     for kind in drawn:
         for state, times, target in (("", warm[kind], TARGET_MS), ("_cold", cold[kind], None)):
             for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99)):
-                most = target if name == "p95" and not kind.endswith("_tested") else None
+                most = target and TARGETS_MS.get(kind, target) if name == "p95" and not kind.endswith("_tested") else None
                 value = percentile(times, share)
                 report.figures.append(Figure(name=f"{kind}{state}_{name}_ms", value=value, unit="ms", at_most=most))
     return report
 
 
-async def _timed(db: Database, tenant_id: int, pages: Sequence[Asked]) -> list[float]:
+async def _timed(db: Database, pages: Sequence[Asked]) -> list[float]:
     """Milliseconds of each page, in a transaction of its own, as a request has it."""
     times = []
     for asked in pages:
         began = perf_counter()
-        async with db.transaction("point", tenant_id=tenant_id, snapshot=True) as conn:
+        async with db.transaction("point", tenant_id=asked.tenant_id, snapshot=True) as conn:
             await asked.read(conn)
         times.append((perf_counter() - began) * 1000)
     return times

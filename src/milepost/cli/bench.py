@@ -20,7 +20,11 @@ __all__ = ["bench"]
 @click.option(
     "--queue", type=click.Choice(["postgres", "redis"]), help="Of intake and soak: what acknowledges; by default postgres."
 )
-@click.option("--rows", type=click.IntRange(min=10_000), help="Of search: how many activities there are; by default 1,000,000.")
+@click.option(
+    "--rows",
+    type=click.IntRange(min=10_000),
+    help="Of reads and search: how many activities; by default 5,000,000 and 1,000,000.",
+)
 @click.option(
     "--members",
     type=click.IntRange(min=1000),
