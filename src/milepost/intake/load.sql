@@ -9,10 +9,10 @@ INSERT INTO milepost.activity_stream (tenant_id, group_id, audience, id)
 SELECT %(tenant_id)s, unnest(more_groups), audience, id FROM delta WHERE sign > 0 AND more_groups IS NOT NULL
 
 -- name: journal
--- What a load or a command changed, for those who follow; the position is allocated here, in load order. A corrected activity is named
--- twice.
+-- What a load or a command changed, the smallest id first, for those who follow; the position is allocated here, in load order. A corrected
+-- activity is named twice.
 INSERT INTO milepost.journal (tenant_id, position, ids, groups, actors)
-SELECT %(tenant_id)s, nextval('milepost.position'), ARRAY(SELECT id FROM delta),
+SELECT %(tenant_id)s, nextval('milepost.position'), ARRAY(SELECT id FROM delta ORDER BY id),
     ARRAY(SELECT DISTINCT group_id FROM delta WHERE group_id IS NOT NULL), ARRAY(SELECT DISTINCT actor_id FROM delta)
 RETURNING position
 

@@ -197,6 +197,17 @@ CREATE TABLE milepost.invitation (
 );
 CREATE INDEX invitation_actor ON milepost.invitation (tenant_id, actor_id, group_id);
 
+-- How far readers have read their feeds.
+CREATE TABLE milepost.read_marker (
+    tenant_id   integer NOT NULL,
+    actor_id    bigint NOT NULL,                 -- who reads
+    group_id    bigint NOT NULL,                 -- whose feed; 0: the home feed
+    position    bigint NOT NULL,                 -- of the journal: what was loaded up to there has been read
+    newest      uuid NOT NULL,                   -- the largest id that there was then
+    marked_at   timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, actor_id, group_id)
+) WITH (fillfactor = 50);
+
 -- ── Activities ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 -- id is a UUIDv8 that sorts by occurred_at (see milepost.activity): primary key, partition key, order and cursor at once.
@@ -426,6 +437,8 @@ CREATE TABLE milepost.journal (
     PRIMARY KEY (tenant_id, position)
 );
 CREATE INDEX journal_loaded_at ON milepost.journal (tenant_id, loaded_at);
+-- Which loads brought late data: a load's ids are in order, the smallest first.
+CREATE INDEX journal_first_id ON milepost.journal (tenant_id, position, (ids[1]));
 -- Arrays of hashes and numbers: compressing them costs more than it saves.
 ALTER TABLE milepost.journal ALTER COLUMN ids SET STORAGE EXTERNAL, ALTER COLUMN groups SET STORAGE EXTERNAL,
     ALTER COLUMN actors SET STORAGE EXTERNAL;
@@ -509,6 +522,7 @@ GRANT SELECT, INSERT ON milepost.dead_letter_log TO milepost_service;
 GRANT SELECT ON milepost.alert TO milepost_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON milepost.relay, milepost.relayed TO milepost_service;
 GRANT SELECT, INSERT, DELETE ON milepost.follow TO milepost_service;
+GRANT SELECT, INSERT, UPDATE ON milepost.read_marker TO milepost_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON milepost.board_member TO milepost_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON milepost.loader, milepost.tenant_limit, milepost.tenant_bucket, milepost.tenant_use
     TO milepost_service;
@@ -802,4 +816,7 @@ CREATE POLICY tenant ON milepost.search_document TO milepost_service
     USING (tenant_id = (SELECT NULLIF(current_setting('milepost.tenant', true), '')::integer));
 ALTER TABLE milepost.search_progress ENABLE ROW LEVEL SECURITY;
 CREATE POLICY tenant ON milepost.search_progress TO milepost_service
+    USING (tenant_id = (SELECT NULLIF(current_setting('milepost.tenant', true), '')::integer));
+ALTER TABLE milepost.read_marker ENABLE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON milepost.read_marker TO milepost_service
     USING (tenant_id = (SELECT NULLIF(current_setting('milepost.tenant', true), '')::integer));

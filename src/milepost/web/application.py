@@ -29,6 +29,7 @@ from milepost.web import (
     permissions,
     receipts,
     reports,
+    unread,
     viewer_tokens,
 )
 from milepost.web.edge import Edge
@@ -57,6 +58,7 @@ RESOURCES = (
     invitations,
     permissions,
     receipts,
+    unread,
     viewer_tokens,
     admin,
     dead_letters,

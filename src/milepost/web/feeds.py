@@ -2,89 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 from litestar import Response, get
-from litestar.di import NamedDependency, Provide
-from litestar.params import QueryParameter
+from litestar.di import NamedDependency
 
 from milepost.access.actors import actor_ids
-from milepost.access.groups import group_ids
-from milepost.access.viewer import readable, reader_of
+from milepost.access.groups import get_group, group_ids
+from milepost.access.viewer import Reader, readable, reader_of
 from milepost.errors import NotFound
-from milepost.feeds.include import INCLUDABLE, include
+from milepost.feeds.include import include
+from milepost.feeds.listed import listed
 from milepost.feeds.read import read_page
+from milepost.feeds.unread import place_now
+from milepost.postgres import Connection
+from milepost.storage.by_index import plan_by_index
 from milepost.storage.filters import Filter
 from milepost.web import schemas, search_schemas
+from milepost.web.aggregated import aggregated
 from milepost.web.answers import page
+from milepost.web.listing import LISTING, Listing, with_fields
 from milepost.web.openapi import documented
-from milepost.web.parameters import (
-    NARROWED,
-    Cursor,
-    From,
-    IdInPath,
-    Limit,
-    Narrowed,
-    OneVerb,
-    To,
-    moment,
-    object_asked,
-    words_of,
-)
+from milepost.web.parameters import NARROWED, IdInPath, Narrowed, OneVerb, object_asked
+from milepost.web.reading_place import with_place
 from milepost.web.request import ApiRequest, unescape, views
 from milepost.web.search import SEARCHED, WAIT_FOR_INDEX, Searched, search_results
 
-__all__ = ["LISTING", "Listing", "routes", "with_fields"]
-
-FIELDS = tuple(schemas.ActivityListed.__struct_fields__)
-
-Fields = Annotated[
-    str | None,
-    QueryParameter(name="fields", description=f"What to show, comma-separated: {', '.join(FIELDS)}. All, if absent."),
-]
-Include = Annotated[
-    str | None,
-    QueryParameter(
-        name="include", description="What comes along, comma-separated: actor, object, group. An object is all there."
-    ),
-]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Listing:
-    """What every list of activities may be asked for: a span of time, what to show, and a page."""
-
-    since: datetime | None
-    until: datetime | None
-    fields: tuple[str, ...]
-    included: tuple[str, ...]
-    limit: int
-    cursor: str | None
-
-
-def listing(
-    since: From = None,
-    until: To = None,
-    fields: Fields = None,
-    included: Include = None,
-    limit: Limit = 50,
-    cursor: Cursor = None,
-) -> Listing:
-    return Listing(
-        since=moment("from", since),
-        until=moment("to", until),
-        fields=words_of("fields", fields, FIELDS),
-        included=words_of("include", included, INCLUDABLE),
-        limit=limit,
-        cursor=cursor,
-    )
-
-
-LISTING = {"listing": Provide(listing, sync_to_thread=False)}
+__all__ = ["routes"]
 
 
 @get(
@@ -181,6 +126,8 @@ async def _listed(request: ApiRequest, filter: Filter, listing: Listing, *, of: 
     more: dict[str, Any] = {}
     async with request.services.db.transaction("point", tenant_id=tenant_id, snapshot=True) as conn:
         reader = await reader_of(conn, tenant_id, request.viewer, served.model)
+        if listing.aggregate is not None:
+            return await _aggregated(request, conn, filter, listing, reader, of=of)
         found = await read_page(
             conn,
             tenant_id,
@@ -197,14 +144,31 @@ async def _listed(request: ApiRequest, filter: Filter, listing: Listing, *, of: 
                 raise NotFound(f"There is no {of} {getattr(filter, of)!r}.")
         if listing.included:
             more["included"] = await include(conn, tenant_id, found.items, listing.included, reader)
-    return page(request, with_fields(found.items, listing.fields), None if found.next is None else found.next.bytes, **more)
+        place = None if of != "group" or reader.sees_all else await place_now(conn, tenant_id)
+    answered = page(request, with_fields(found.items, listing.fields), None if found.next is None else found.next.bytes, **more)
+    return answered if place is None else with_place(request, answered, place)
 
 
-def with_fields(items: list[dict[str, Any]], shown: Collection[str]) -> list[dict[str, Any]]:
-    """Items with the fields that are asked for; all, if none are."""
-    if not shown:
-        return items
-    return [{name: value for name, value in item.items() if name in shown} for item in items]
+async def _aggregated(
+    request: ApiRequest, conn: Connection, filter: Filter, listing: Listing, reader: Reader, *, of: str | None
+) -> Response[bytes]:
+    tenant_id = request.user.tenant_id
+    await plan_by_index(conn, sorts=False)
+    stream = await listed(conn, tenant_id, filter, request.services.models.current.model, reader)
+    if stream is None:
+        if of is not None:
+            raise NotFound(f"There is no {of} {getattr(filter, of)!r}.")
+        return page(request, [], None)
+    if of != "group" or filter.group is None:
+        return await aggregated(request, conn, stream, listing)
+    if not stream.group_seen:
+        # As with its items: what is public of a group that may not be read may be seen, and nothing else is there.
+        answered = await aggregated(request, conn, stream, listing)
+        if listing.cursor is None and answered.content == page(request, [], None).content:
+            raise NotFound(f"There is no group {filter.group!r}.")
+        return answered
+    group = await get_group(conn, tenant_id, filter.group)
+    return await aggregated(request, conn, stream, listing, own_zone=group.time_zone, group_id=stream.group_id)
 
 
 def _data(request: ApiRequest) -> dict[str, str]:

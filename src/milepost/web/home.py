@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 from litestar import Response, get
 from litestar.di import NamedDependency
-from litestar.params import QueryParameter
 
 from milepost.access.viewer import reader_of
-from milepost.errors import FieldError, Forbidden, InvalidInput
 from milepost.feeds.home import home_of
 from milepost.feeds.include import include
 from milepost.feeds.read import bounds, page_of
+from milepost.feeds.unread import place_now
 from milepost.storage.by_index import plan_by_index
 from milepost.web import schemas
+from milepost.web.aggregated import aggregated
 from milepost.web.answers import page
-from milepost.web.feeds import LISTING, Listing, with_fields
+from milepost.web.listing import LISTING, Listing, with_fields
 from milepost.web.openapi import documented
 from milepost.web.parameters import OneVerb
+from milepost.web.reading_place import with_place
 from milepost.web.request import ApiRequest, views
+from milepost.web.whose import Whose, as_viewer
 
-__all__ = ["Whose", "as_viewer", "routes"]
-
-Whose = Annotated[
-    str | None,
-    QueryParameter(name="actor", description="Whose home it is, where a key asks for itself. A viewer has its own."),
-]
+__all__ = ["routes"]
 
 
 @get(
@@ -50,24 +47,15 @@ async def home(
         reader = await reader_of(conn, tenant_id, request.viewer, served.model)
         await plan_by_index(conn, sorts=False)
         stream = await home_of(conn, tenant_id, reader, verb=verb)
+        if listing.aggregate is not None:
+            return await aggregated(request, conn, stream, listing)
         low, high = bounds(listing.since, listing.until, None if position is None else UUID(bytes=position))
+        place = await place_now(conn, tenant_id)
         found = await page_of(conn, tenant_id, stream, served.presenter, low=low, high=high, limit=listing.limit)
         if listing.included:
             more["included"] = await include(conn, tenant_id, found.items, listing.included, reader)
     following = None if found.next is None else found.next.bytes
-    return page(request, with_fields(found.items, listing.fields), following, **more)
-
-
-async def as_viewer(request: ApiRequest, actor: str | None) -> None:
-    """From here on the request reads as a viewer: its own, or the one that a key names. Raises `InvalidInput`, `Forbidden`."""
-    viewer = request.viewer
-    if viewer.sees_all:
-        if actor is None:
-            detail = "is required where a key asks for itself: whose home it is"
-            raise InvalidInput(errors=(FieldError("/actor", detail),))
-        request.scope["user"] = await request.services.viewers.on_behalf(request.user, actor)
-    elif actor not in (None, viewer.actor):
-        raise Forbidden(f"This is read on behalf of {viewer.actor!r}, whose home alone it may ask for.")
+    return with_place(request, page(request, with_fields(found.items, listing.fields), following, **more), place)
 
 
 routes = [home]
