@@ -11,7 +11,7 @@ from litestar.di import NamedDependency
 from milepost.access.actors import actor_ids
 from milepost.access.groups import get_group, group_ids
 from milepost.access.viewer import Reader, readable, reader_of
-from milepost.errors import NotFound
+from milepost.errors import FieldError, InvalidInput, NotFound
 from milepost.feeds.include import include
 from milepost.feeds.listed import listed
 from milepost.feeds.read import read_page
@@ -61,6 +61,8 @@ async def list_activities(
         data=_data(request),
     )
     if searched.q is not None:
+        if listing.aggregate is not None:
+            raise InvalidInput(errors=(FieldError("/aggregate", "cannot be asked for together with q"),))
         return await search_results(
             request,
             wanted,
