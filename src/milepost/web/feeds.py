@@ -22,6 +22,7 @@ from milepost.storage.filters import Filter
 from milepost.web import schemas, search_schemas
 from milepost.web.aggregated import aggregated
 from milepost.web.answers import page
+from milepost.web.feed_schemas import AggregatePage
 from milepost.web.listing import LISTING, Listing, with_fields
 from milepost.web.openapi import documented
 from milepost.web.parameters import NARROWED, IdInPath, Narrowed, OneVerb, object_asked
@@ -41,7 +42,9 @@ __all__ = ["routes"]
     "Where filters have no index of their own, and where a viewer sees next to nothing of what they find, a page may hold fewer items "
     "than `limit`, even none: the list goes on as long as `next` is not null. With `q` it is a search: see `order`, `facets` and "
     "`highlight`.",
-    opt=documented("Activities", search_schemas.ActivitiesFound, data_filters=True, headers=(WAIT_FOR_INDEX,)),
+    opt=documented(
+        "Activities", search_schemas.ActivitiesFound, aggregates=AggregatePage, data_filters=True, headers=(WAIT_FOR_INDEX,)
+    ),
 )
 async def list_activities(
     request: ApiRequest,
@@ -82,7 +85,7 @@ async def list_activities(
     summary="A group's feed",
     description="What was addressed to the group, as the first or a later one of several. Not of the groups below it. "
     "A viewer that may not read the group sees what is public.",
-    opt=documented("Feeds", schemas.ActivityPage),
+    opt=documented("Feeds", schemas.ActivityPage, aggregates=AggregatePage),
 )
 async def group_feed(
     request: ApiRequest, group: IdInPath, listing: NamedDependency[Listing], verb: OneVerb = None
@@ -97,7 +100,7 @@ async def group_feed(
     dependencies=LISTING,
     summary="An actor's feed",
     description="What the actor did.",
-    opt=documented("Feeds", schemas.ActivityPage),
+    opt=documented("Feeds", schemas.ActivityPage, aggregates=AggregatePage),
 )
 async def actor_feed(
     request: ApiRequest, actor: IdInPath, listing: NamedDependency[Listing], verb: OneVerb = None
@@ -112,7 +115,7 @@ async def actor_feed(
     dependencies=LISTING,
     summary="An object's feed",
     description="What was done to the object. It is known by its activities alone: one without any has an empty feed.",
-    opt=documented("Feeds", schemas.ActivityPage),
+    opt=documented("Feeds", schemas.ActivityPage, aggregates=AggregatePage),
 )
 async def object_feed(
     request: ApiRequest, kind: IdInPath, object_id: IdInPath, listing: NamedDependency[Listing], verb: OneVerb = None

@@ -17,6 +17,7 @@ from milepost.storage.by_index import plan_by_index
 from milepost.web import schemas
 from milepost.web.aggregated import aggregated
 from milepost.web.answers import page
+from milepost.web.feed_schemas import AggregatePage
 from milepost.web.listing import LISTING, Listing, with_fields
 from milepost.web.openapi import documented
 from milepost.web.parameters import OneVerb
@@ -34,7 +35,7 @@ __all__ = ["routes"]
     summary="A home feed",
     description="What the viewer follows and may see: activities of actors, groups and objects, each once. A key says whose home it asks "
     "for: by `actor`, or by the header Milepost-Viewer.",
-    opt=documented("Feeds", schemas.ActivityPage),
+    opt=documented("Feeds", schemas.ActivityPage, aggregates=AggregatePage),
 )
 async def home(
     request: ApiRequest, listing: NamedDependency[Listing], verb: OneVerb = None, actor: Whose = None

@@ -48,16 +48,18 @@ def documented(
     tag: str,
     answer: type[msgspec.Struct] | None = None,
     *,
+    aggregates: type[msgspec.Struct] | None = None,
     body: type[msgspec.Struct] | None = None,
     changes: bool = False,
     data_filters: bool = False,
     headers: tuple[tuple[str, str], ...] = (),
     body_media_type: str = "application/json",
 ) -> dict[str, Any]:
-    """A route's `opt`. changes: goes through the lane, so it may answer 202. headers: (name, description) that it looks at."""
+    """A route's `opt`. aggregates: the answer instead where it was asked for them. changes: goes through the lane, so it may answer 202. headers: (name, description) that it looks at."""
     return {
         "tag": tag,
         "answer": answer,
+        "aggregates": aggregates,
         "body": body,
         "changes": changes,
         "data_filters": data_filters,
@@ -140,7 +142,8 @@ def _complete(operation: dict[str, Any], opt: dict[str, Any], *, guarded: bool, 
     if opt["answer"] is None and method == "DELETE":
         status = "204"
     elif opt["answer"] is not None:
-        success["content"] = {"application/json": {"schema": _ref(opt["answer"])}}
+        answers = [_ref(one) for one in (opt["answer"], opt["aggregates"]) if one is not None]
+        success["content"] = {"application/json": {"schema": answers[0] if len(answers) == 1 else {"anyOf": answers}}}
     responses = {status: success}
     if opt["changes"]:
         responses["202"] = {
