@@ -263,6 +263,7 @@ ACTORS = ["ana", "ben", "cem"]
 GROUPS = ["a", "b", "c", "d"]  # a group's parent comes later in the alphabet, so no cycle is asked for
 OBJECTS = [("issue", "1"), ("issue", "2")]
 DEVICES = ["fenix", "watch"]
+FOLLOWED = [("actor", "ana"), ("actor", "ben"), ("group", "a"), ("group", "c"), ("object", "issue/1")]
 FAULTS = ["load.copied", "load.inserted", "load.folded", "load.before_commit", "load.after_commit"]
 
 times = st.builds(lambda base, seconds: base + timedelta(seconds=seconds), st.sampled_from(TIMES), st.integers(-90000, 90000))
@@ -342,6 +343,7 @@ steps = st.one_of(
     st.tuples(st.just("join"), st.sampled_from(GROUPS), st.sampled_from(ACTORS), since),
     st.tuples(st.just("leave"), st.sampled_from(GROUPS), st.sampled_from(ACTORS), since),
     st.tuples(st.just("show"), st.sampled_from(["distance", "slowest", "farthest"]), st.integers(0, 2), st.booleans()),
+    st.tuples(st.just("follow"), st.sampled_from(ACTORS), st.sampled_from(FOLLOWED), st.booleans()),
     st.tuples(st.just("load")),
     st.tuples(st.just("index")),
     st.tuples(st.just("crash"), st.sampled_from(FAULTS)),
@@ -393,6 +395,9 @@ BUSY: list[tuple[Any, ...]] = [
     ("join", "c", "ana", TIMES[0]),
     ("correct", 62, {"due": TIMES[4]}),
     ("retract", 63),
+    ("follow", "ana", ("actor", "ben"), True),
+    ("follow", "ana", ("group", "a"), True),
+    ("follow", "ben", ("group", "b"), True),
     ("correct", 7, {"occurred_at": TIMES[1]}),
     ("correct", 8, {"status": "failed"}),
     ("correct", 9, {"visibility": "private"}),
@@ -551,6 +556,14 @@ class Player:
     async def target(self, group: str, goal_m: int) -> None:
         self.truth.targets[group] = Fraction(goal_m)
         await self.command({"do": "put_group", "id": group, "attributes": {"goal_m": goal_m}})
+
+    async def follow(self, actor: str, followed: tuple[str, str], on: bool) -> None:
+        kind, one = followed
+        this = (actor, kind, one)
+        if (kind == "actor" and one == actor) or (not on and this not in self.truth.follows):
+            return
+        self.truth.follows = self.truth.follows | {this} if on else self.truth.follows - {this}
+        await self.command({"do": "follow" if on else "unfollow", "actor": actor, "kind": kind, "id": one})
 
     async def join(self, group: str, actor: str, from_when: datetime) -> None:
         self.truth.members[group, actor].append((from_when, True))

@@ -49,6 +49,7 @@ class Reader:
         """now: the moment at which goals are asked for."""
         groups, actors = await self.numbers()
         await self.compare_feeds()
+        await self.compare_homes()
         await self.compare_rollups(groups, actors)
         await self.compare_latest(groups, actors)
         await self.compare_pairs()
@@ -103,6 +104,14 @@ class Reader:
                 group = asked.get("group") or (path.split("/")[1] if path.startswith("groups/") else None)
                 seen = [item for item in newest_first if wanted(item) and self.truth.sees(viewer, item, group)]
                 assert found == [self.shown(item) for item in seen], (viewer, path, asked)
+
+    async def compare_homes(self) -> None:
+        newest_first = sorted(self.truth.activities.values(), key=lambda item: item.order, reverse=True)
+        for viewer in ("ana", "ben", "nobody"):
+            found = await self.pages("home", viewer)
+            for item in found:
+                del item["received_at"]
+            assert found == [self.shown(item) for item in newest_first if self.truth.at_home(viewer, item)], viewer
 
     def shown(self, item: Activity) -> dict[str, Any]:
         body: dict[str, Any] = {

@@ -56,6 +56,7 @@ class Truth:
         self.members: dict[tuple[str, str], list[tuple[datetime, bool]]] = defaultdict(list)
         self.targets: dict[str, Fraction] = {}
         self.hidden: set[tuple[str, str]] = set()  # from which board, who
+        self.follows: set[tuple[str, str, str]] = set()
 
     # ── what happens ──
 
@@ -140,6 +141,18 @@ class Truth:
         if item.visibility == "private" or not item.groups:
             return item.actor == viewer
         return any(self.reads(viewer, one) for one in ([group] if group else item.groups))
+
+    def at_home(self, viewer: str, item: Activity) -> bool:
+        """Whether the viewer follows it and may see it: of a group, by being able to read that one."""
+        return any(
+            {
+                "actor": item.actor == one and self.sees(viewer, item),
+                "group": one in item.groups and self.sees(viewer, item, one),
+                "object": item.object is not None and "/".join(item.object) == one and self.sees(viewer, item),
+            }[kind]
+            for who, kind, one in self.follows
+            if who == viewer
+        )
 
     # ── what follows ──
 

@@ -247,7 +247,7 @@ class _Drawing:
         """Cursors anywhere below that depth, in the groups that are as deep: the busiest, whose numbers are the lowest."""
         found: list[tuple[str, UUID]] = []
         for number in range(self.history.groups):
-            values = {**self.tenant, "group": f"team-{number}", "depth": depth, "page": PAGE, "count": self.count // 10}
+            values = {**self.tenant, "group": f"team-{number}", "depth": depth, "page": PAGE, "count": self.count // 2}
             rows = await (await self.owner.execute(_queries.group_below_depth, values)).fetchall()
             if not rows:
                 break
