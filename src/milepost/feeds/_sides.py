@@ -30,7 +30,7 @@ LOOKS_MAX = 8  # of all sides together
 LEG_ROWS_MIN = 64
 LEGS_UNWINDOWED_MAX = 32
 WIDER = 16  # times, after a window in which too little was found
-BLIND = 64  # times the span of the first side's look, where that found nothing
+BLIND = 256  # times the span of the first side's look, where that found nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,15 +51,19 @@ class _Side:
     done: bool = False
     looks: int = 0
     wide_ms: int = 0  # of the last window
+    newest_ms: int = 0  # where the first window ended
 
     def widen(self, low: UUID, list_: _Side, span_ms: int, wanted: int) -> UUID:
         """Where the next window begins. list_: what a look at the list, span_ms long, has found."""
         if self.wide_ms:
-            self.wide_ms *= WIDER
             from_ms = self.at.int >> 80
+            wider = self.wide_ms * WIDER
+            if self.ids:  # as much again as it took for what was found, and half as much for luck
+                wider = min(wider, (self.newest_ms - from_ms) * 3 * max(1, wanted - len(self.ids)) // (2 * len(self.ids)))
+            self.wide_ms = max(1, wider)
         else:
+            from_ms = self.newest_ms = (list_.at.int >> 80) + span_ms  # where the newest row of the list is
             self.wide_ms = span_ms * BLIND if not list_.ids else 2 * span_ms * wanted // len(list_.ids)
-            from_ms = (list_.at.int >> 80) + span_ms  # where the newest row of the list is
         return max(low, UUID(int=max(0, from_ms - self.wide_ms) << 80))
 
 
