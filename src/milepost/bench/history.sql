@@ -43,7 +43,7 @@ FROM (
         date_trunc('milliseconds', now() - interval '1 hour' - %(days)s * interval '1 day' * (1 - n::float8 / %(rows)s)) AS at,
         floor(power(%(actors)s, random()))::bigint - 1 AS actor, floor(power(%(objects)s, random()))::bigint - 1 AS object,
         floor(power(%(devices)s, random()))::bigint - 1 AS device
-    FROM generate_series(%(first)s, %(last)s) n
+    FROM generate_series(%(first)s::bigint, %(last)s::bigint) n
 ) n,
 (SELECT min(actor_id) AS low FROM milepost.actor WHERE tenant_id = %(tenant_id)s) a,
 (SELECT min(group_id) AS low FROM milepost.groups WHERE tenant_id = %(tenant_id)s AND kind = 'team') g
@@ -107,11 +107,13 @@ JOIN milepost.actor a ON a.tenant_id = g.tenant_id AND a.external_id = %(actor)s
 WHERE g.tenant_id = %(tenant_id)s AND g.kind = 'league'
 
 -- name: members
--- Everybody is a member of the team that it runs for.
+-- Everybody is a member of the team that it runs for. Without MATERIALIZED the first team would be looked for once for each of them.
+WITH g AS MATERIALIZED (
+    SELECT min(group_id) AS low FROM milepost.groups WHERE tenant_id = %(tenant_id)s AND kind = 'team'
+)
 INSERT INTO milepost.member (tenant_id, group_id, actor_id, since, until, role, added_at)
 SELECT a.tenant_id, g.low + substr(a.external_id, 6)::bigint %% %(groups)s, a.actor_id, '-infinity', 'infinity', 'member', now()
-FROM milepost.actor a,
-(SELECT min(group_id) AS low FROM milepost.groups WHERE tenant_id = %(tenant_id)s AND kind = 'team') g
+FROM milepost.actor a CROSS JOIN g
 WHERE a.tenant_id = %(tenant_id)s AND a.external_id LIKE 'user-%%'
 
 -- name: follows
