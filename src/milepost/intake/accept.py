@@ -14,40 +14,27 @@ import functools
 import itertools
 import json
 import operator
-import re
 from array import array
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from io import BytesIO
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 
 from milepost import limits
-from milepost.activity import YEAR_ONE, audience_of, id_high, id_low, key_hash, microseconds, random_hash
+from milepost.activity import YEAR_ONE, id_high, id_low, key_hash, microseconds, random_hash
 from milepost.errors import FieldError, InvalidInput, TooLarge
 from milepost.intake import _rows
-from milepost.intake._storable import check_storable, escape, may_be_unstorable, refuse
-from milepost.model import Field, Model, Verb
-from milepost.schema.compile import RowColumns, row_columns
+from milepost.intake._storable import check_storable, may_be_unstorable
+from milepost.intake._verb_rows import VerbRows, explain, verb_struct
+from milepost.model import Model
+from milepost.schema.compile import row_columns
 
 __all__ = ["Accepted", "Acceptor", "Rejected"]
 
-_YEARS_END_US = microseconds(datetime.max.replace(tzinfo=UTC)) + 1
 _EARLIEST_US = microseconds(limits.AGE_MIN)
 _FUTURE_US = int(limits.FUTURE_MAX.total_seconds()) * 1_000_000
-_AUDIENCES = {name: _rows.int2(number) for name, number in audience_of.items()}
-
-KINDS_KEPT_MAX = 1000  # encoded kinds of objects, a verb
-
-_Id = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.ID_CHARACTERS_MAX)]
-_Label = Annotated[str, msgspec.Meta(max_length=limits.LABEL_CHARACTERS_MAX)]
-_Groups = Annotated[list[_Id], msgspec.Meta(max_length=limits.GROUPS_PER_ACTIVITY_MAX)]
-
-
-class Object(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    kind: Annotated[str, msgspec.Meta(min_length=1, max_length=limits.LABEL_CHARACTERS_MAX)]
-    id: _Id
 
 
 class Rejected(msgspec.Struct, frozen=True):
@@ -110,7 +97,7 @@ class Acceptor:
     def __init__(self, model: Model, version: int) -> None:
         self.model = model
         self.version = version
-        structs = {name: _verb_struct(verb) for name, verb in model.verbs.items()}
+        structs = {name: verb_struct(verb) for name, verb in model.verbs.items()}
         activity: Any = functools.reduce(operator.or_, structs.values(), _NoVerb)
         self._one = msgspec.json.Decoder(activity)
         body = msgspec.defstruct(
@@ -124,7 +111,7 @@ class Acceptor:
         self._columns = ", ".join(row.every)
         self._column_count = len(row.every)
         self._delta_count = 1 + len(row.delta)
-        self._verbs = {structs[name]: _VerbRows(verb, model, row) for name, verb in model.verbs.items()}
+        self._verbs = {structs[name]: VerbRows(verb, model, row) for name, verb in model.verbs.items()}
         self._texts = _rows.TextCache()
 
     def accept(self, tenant_id: int, body: bytes, now: datetime, *, ndjson: bool = False) -> Accepted:
@@ -260,7 +247,7 @@ class Acceptor:
             try:
                 raws = self._raw_body.decode(body).activities
             except msgspec.ValidationError as error:
-                pointer, detail = _explain(str(error))
+                pointer, detail = explain(str(error))
                 if pointer == "/activities" and detail.startswith("Expected array of length"):
                     raise _too_many() from error
                 raise InvalidInput('The body is not {"activities": […]}.', errors=(FieldError(pointer, detail),)) from error
@@ -294,7 +281,7 @@ class Acceptor:
         except InvalidInput as error:
             rejected.extend(Rejected(index, field.pointer, field.detail) for field in error.errors)
         except msgspec.ValidationError as error:
-            pointer, detail = _explain(str(error))
+            pointer, detail = explain(str(error))
             if pointer == "/verb" and detail.startswith("Invalid value"):
                 detail = self._unknown_verb(detail)
             rejected.append(Rejected(index, pointer, detail))
@@ -332,193 +319,3 @@ def _too_many() -> TooLarge:
         f"More than {limits.ACTIVITIES_PER_REQUEST_MAX} activities in one request: send several.",
         limit=limits.ACTIVITIES_PER_REQUEST_MAX,
     )
-
-
-def _verb_struct(verb: Verb) -> type[msgspec.Struct]:
-    """The shape of one verb's activities, so that one pass in C checks types, bounds and names."""
-    bound = limits.MEASURE_UNITS_MAX
-    measures = [
-        (
-            measure.name,
-            Annotated[
-                float,
-                msgspec.Meta(
-                    ge=float(-bound / 10**measure.scale if measure.minimum is None else measure.minimum),
-                    le=float(bound / 10**measure.scale if measure.maximum is None else measure.maximum),
-                ),
-            ]
-            | None,
-            None,
-        )
-        for measure in verb.measures.values()
-    ]
-    measure_struct = msgspec.defstruct(f"Measures_{verb.name}", measures, forbid_unknown_fields=True, gc=False)
-    return msgspec.defstruct(
-        f"Activity_{verb.name}",
-        [
-            ("actor", _Id),
-            ("occurred_at", Annotated[datetime, msgspec.Meta(tz=True)] | None, None),
-            ("key", _Id | None, None),
-            ("object", Object | None, None),
-            ("group", _Id | None, None),
-            ("groups", _Groups | None, None),
-            ("measures", measure_struct | None, None),
-            ("data", msgspec.Raw, msgspec.Raw(b"null")),
-            ("content", msgspec.Raw, msgspec.Raw(b"null")),
-            ("visibility", Literal["public", "group", "private"], "group"),
-            ("source", _Label | None, None),
-            ("status", _Label | None, None),
-        ],
-        tag_field="verb",
-        tag=verb.name,
-        forbid_unknown_fields=True,
-        gc=False,  # trees cannot be cyclic: the collector need not walk thousands of them
-    )
-
-
-class _VerbRows:
-    """A verb's part of a row: what it is done to, `data`, `content`, and the model's columns."""
-
-    def __init__(self, verb: Verb, model: Model, row: RowColumns) -> None:
-        self.object = verb.object
-        self._name = _rows.octets(verb.name.encode())
-        self._middles: dict[tuple[str, str | None], bytes] = {}
-        self._read = _steps(verb, row.read)
-        self._others = _steps(verb, row.others)
-        self.decoder = msgspec.json.Decoder(_data_struct(verb, set(model.indexed_fields()))) if verb.data else None
-
-    def middle(self, visibility: str, target: Object | None) -> bytes:
-        """From `more_groups` (NULL here) to `object_kind`: few combinations, each encoded once."""
-        kind = None if target is None else target.kind
-        found = self._middles.get((visibility, kind))
-        if found is None:
-            if kind is not None and self.object is not None and kind != self.object:
-                refuse("/object/kind", f"this verb is done to a {self.object}, not to a {kind}")
-            if len(self._middles) >= KINDS_KEPT_MAX:
-                self._middles.clear()
-            found = _rows.NULL + _AUDIENCES[visibility] + self._name + (_rows.NULL if kind is None else _rows.text(kind))
-            self._middles[visibility, kind] = found
-        return found
-
-    def own(self, item: Any) -> tuple[bytes, bytes]:
-        """The model's columns that something derived reads; and `data`, `content` and the model's other columns."""
-        data, content, measures = bytes(item.data), bytes(item.content), item.measures
-        declared = None
-        if data == b"null":
-            others = [_rows.NULL]
-        else:
-            if data[:1] != b"{":
-                refuse("/data", "expected an object")
-            others = [_rows.jsonb(data)]
-            declared = self._declared(item.data)
-        others.append(_rows.NULL if content == b"null" else _rows.jsonb(content))
-        read: list[bytes] = []
-        _take(self._read, measures, declared, read)
-        _take(self._others, measures, declared, others)
-        return b"".join(read), b"".join(others)
-
-    def _declared(self, raw: msgspec.Raw) -> Any | None:
-        if self.decoder is None:
-            return None
-        try:
-            return self.decoder.decode(raw)
-        except msgspec.ValidationError as error:
-            pointer, detail = _explain(str(error))
-            raise InvalidInput(errors=(FieldError("/data" + pointer, detail),)) from error
-
-
-# One step a column, in their order; columns of other verbs are NULL, and neighbours among them one step.
-_Steps = list[bytes | Field | tuple[str, int]]
-
-
-def _steps(verb: Verb, columns: tuple[str, ...]) -> _Steps:
-    measures = {f"m_{name}": measure for name, measure in verb.measures.items()}
-    fields = {f"d_{name}": declared for name, declared in verb.data.items()}
-    steps: _Steps = []
-    for column in columns:
-        measure = measures.get(column)
-        step = (measure.name, 10**measure.scale) if measure else fields.get(column) or _rows.NULL
-        if isinstance(step, bytes) and steps and isinstance(steps[-1], bytes):
-            steps[-1] += step
-        else:
-            steps.append(step)
-    return steps
-
-
-def _take(steps: _Steps, measures: Any, declared: Any, parts: list[bytes]) -> None:
-    for step in steps:
-        if type(step) is tuple:
-            name, units = step
-            value = None if measures is None else getattr(measures, name)
-            if value is None:
-                parts.append(_rows.NULL)
-            elif units != 1:
-                parts.append(_rows.int8(round(value * units)))
-            elif value.is_integer():
-                parts.append(_rows.int8(int(value)))
-            else:
-                refuse(f"/measures/{name}", f"expected an integer, got {value}")
-        elif type(step) is bytes:
-            parts.append(step)
-        else:
-            assert isinstance(step, Field)
-            parts.append(_field_value(step, None if declared is None else getattr(declared, step.name)))
-
-
-def _data_struct(verb: Verb, indexed: set[str]) -> type[msgspec.Struct]:
-    """The declared fields alone: others pass through unread. A text that is indexed must fit an index entry."""
-    bound = limits.MEASURE_UNITS_MAX
-    number = Annotated[float, msgspec.Meta(ge=-bound, le=bound)]
-    integer = Annotated[int, msgspec.Meta(ge=-bound, le=bound)]
-    types: dict[str, Any] = {
-        "text": Annotated[str, msgspec.Meta(max_length=limits.FIELD_CHARACTERS_MAX)],
-        "integer": integer,
-        "decimal": number,
-        "boolean": bool,
-        "time": Annotated[datetime, msgspec.Meta(tz=True)],
-    }
-    plain = dict(types, text=str)
-    fields = [
-        (name, ((types if name in indexed else plain)[declared.type]) | None, None) for name, declared in verb.data.items()
-    ]
-    return msgspec.defstruct(f"Data_{verb.name}", fields)
-
-
-def _field_value(field: Field, value: Any) -> bytes:
-    if value is None:
-        return _rows.NULL
-    match field.type:
-        case "text":
-            return _rows.octets(value.encode())
-        case "integer":
-            return _rows.int8(value)
-        case "decimal":
-            return _rows.int8(round(value * 10**field.scale))
-        case "boolean":
-            return _rows.boolean(value)
-        case "time":
-            us = microseconds(value)
-            if not 0 <= us < _YEARS_END_US:  # an offset leads out of them
-                refuse(f"/data/{escape(field.name)}", "must be between the years 1 and 9999 in UTC")
-            return _rows.timestamp(us)
-
-
-_EXPLANATION = re.compile(r"^(?P<detail>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
-_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
-
-
-def _explain(message: str) -> tuple[str, str]:
-    """msgspec's message as (JSON pointer, sentence)."""
-    match = _EXPLANATION.match(message)
-    assert match is not None
-    path = (match["path"] or "$").split("[...]")[0].split(".[")[0]  # msgspec does not say where in a dict or list of any
-    pointer = "".join(f"/{escape(name or index)}" for name, index in _STEP.findall(path))
-    detail = match["detail"]
-    missing = re.match(r"Object missing required field `(.+)`", detail)
-    if missing:
-        return f"{pointer}/{escape(missing[1])}", "is required"
-    unknown = re.match(r"Object contains unknown field `(.+)`", detail)
-    if unknown:
-        where = "declared in the model" if pointer == "/measures" else "a field of an activity"
-        return f"{pointer}/{escape(unknown[1])}", f"is not {where}"
-    return pointer, detail.replace("`", "").replace(" | null", "")
