@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from fix_postgres import in_own_loop
-from milepost.intake.accept import _data_struct
+from milepost.intake._verb_rows import data_struct
 from milepost.model import Field, Verb
 from milepost.postgres import Connection, Database, EmbeddedServer
 from milepost.schema.compile._taken_over import taken_over
@@ -21,7 +21,7 @@ from milepost.schema.compile._taken_over import taken_over
 pytest_plugins = ["fix_schema"]
 
 PLANNED = Field(name="planned", type="time")
-DECODER = msgspec.json.Decoder(_data_struct(Verb(name="run", data={"planned": PLANNED}), {"planned"}))
+DECODER = msgspec.json.Decoder(data_struct(Verb(name="run", data={"planned": PLANNED}), {"planned"}))
 
 # Each part right or nearly so, put together; so that most texts are times, and the others are wrong in one place.
 YEARS = ["0000", "0001", "0004", "0100", "0400", "1600", "1700", "1900", "1904", "2000", "2024", "2026", "2100", "9996", "9999"]

@@ -19,7 +19,7 @@ from milepost.intake._storable import escape, refuse
 from milepost.model import Field, Model, Verb
 from milepost.schema.compile import RowColumns
 
-__all__ = ["VerbRows", "explain", "verb_struct"]
+__all__ = ["VerbRows", "data_struct", "explain", "verb_struct"]
 
 _YEARS_END_US = microseconds(datetime.max.replace(tzinfo=UTC)) + 1
 _AUDIENCES = {name: _rows.int2(number) for name, number in audience_of.items()}
@@ -86,7 +86,7 @@ class VerbRows:
         self._middles: dict[tuple[str, str | None], bytes] = {}
         self._read = _steps(verb, row.read)
         self._others = _steps(verb, row.others)
-        self.decoder = msgspec.json.Decoder(_data_struct(verb, set(model.indexed_fields()))) if verb.data else None
+        self.decoder = msgspec.json.Decoder(data_struct(verb, set(model.indexed_fields()))) if verb.data else None
 
     def middle(self, visibility: str, target: Object | None) -> bytes:
         """From `more_groups` (NULL here) to `object_kind`: few combinations, each encoded once."""
@@ -166,7 +166,7 @@ def _take(steps: _Steps, measures: Any, declared: Any, parts: list[bytes]) -> No
             parts.append(_field_value(step, None if declared is None else getattr(declared, step.name)))
 
 
-def _data_struct(verb: Verb, indexed: set[str]) -> type[msgspec.Struct]:
+def data_struct(verb: Verb, indexed: set[str]) -> type[msgspec.Struct]:
     """The declared fields alone: others pass through unread. A text that is indexed must fit an index entry."""
     bound = limits.MEASURE_UNITS_MAX
     number = Annotated[float, msgspec.Meta(ge=-bound, le=bound)]

@@ -48,8 +48,8 @@ class Refused:
 
 @dataclass(kw_only=True)
 class Care:
-    """What a lane knows of a tenant whose load failed. tries: of its first batch, alone. alone: so many of its next batches are loaded
-    one by one. ends_sessions: its first batch, where it is known to end each session that loads it, and how.
+    """What a lane knows of a tenant whose load failed. tries: of its first batch, alone. alone_up_to: until the batch with this id is
+    done with, its batches are loaded one by one. ends_sessions: its first batch, where it is known to end each session that loads it, and how.
     """
 
     batches_max: int = BATCHES_TOGETHER
@@ -57,7 +57,7 @@ class Care:
     not_before: float = 0.0
     first_failed_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     isolation: Isolation | None = None
-    alone: int = 0
+    alone_up_to: int = 0
     ends_sessions: tuple[Batch, Fault] | None = None
 
     def wait(self) -> None:
@@ -65,14 +65,11 @@ class Care:
         longest = min(RETRY_S_MAX, RETRY_S * 2 ** max(0, self.tries - 1))
         self.not_before = monotonic() + random.uniform(longest / 2, longest)
 
-    def went_well(self) -> None:
-        """Batches are done with, so the next ones begin anew, and may be more at once."""
+    def went_well(self, batch_id: int) -> None:
+        """Batches up to this one are done with, so the next ones begin anew, and may be more at once."""
         self.tries, self.isolation, self.ends_sessions, self.not_before = 0, None, None, 0.0
         self.first_failed_at = datetime.now(UTC)
-        if self.alone > 1:
-            self.alone -= 1
-        else:
-            self.alone = 0
+        if batch_id >= self.alone_up_to:
             self.batches_max *= 2
 
 

@@ -238,7 +238,7 @@ class Lane:
             self._writer.forget()
             await self._compile()
             return await self.trouble.failed(tenant_id, run, error)
-        self.trouble.went_well(tenant_id)
+        self.trouble.went_well(tenant_id, run[-1].batch_id)
         return len(run)
 
     async def load_stretch(self, tenant_id: int, stretch: Batch, payload: bytes) -> list[Loaded]:
@@ -270,6 +270,8 @@ class Lane:
                 row = await (await self.conn.execute(_queries.begin_load, {"tenant_id": tenant_id})).fetchone()
                 if row is None or self._current is None or row[2] != self._current.version:
                     raise ModelChanged
+                if self.trouble.suspected(tenant_id):
+                    await self.conn.execute(_queries.durably)
                 yield
                 faults.reach("load.before_commit")
         self._writer.names.keep()

@@ -3,6 +3,10 @@
 SELECT set_config('milepost.tenant', %(tenant_id)s::text, true), setval('stage_n', 1, false),
     (SELECT max(version) FROM milepost.model_version)
 
+-- name: durably
+-- This commit must outlive a crash: the tenant's next batch may cause one.
+SELECT set_config('synchronous_commit', 'on', true)
+
 -- name: stream
 -- The stream rows of activities that are addressed to several groups.
 INSERT INTO milepost.activity_stream (tenant_id, group_id, audience, id)

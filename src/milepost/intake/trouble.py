@@ -76,10 +76,15 @@ class Trouble:
     def forget(self) -> None:
         self._tenants.clear()
 
-    def went_well(self, tenant_id: int) -> None:
+    def suspected(self, tenant_id: int) -> bool:
+        """Its load ended a session, and may do so again: what is loaded before must not be lost with it."""
+        return tenant_id in self._suspects
+
+    def went_well(self, tenant_id: int, batch_id: int) -> None:
+        """Up to this batch all are done with."""
         care = self._tenants.get(tenant_id)
         if care is not None:
-            care.went_well()
+            care.went_well(batch_id)
             if care.batches_max >= BATCHES_TOGETHER:
                 del self._tenants[tenant_id]
                 self._suspects.pop(tenant_id, None)
@@ -94,7 +99,7 @@ class Trouble:
         care = self._suspects[tenant_id] = self._tenants.setdefault(tenant_id, Care())
         care.isolation = None
         if len(run) > 1:
-            care.batches_max, care.alone, care.tries = 1, len(run), 0
+            care.batches_max, care.alone_up_to, care.tries = 1, run[-1].batch_id, 0
         else:
             care.batches_max = 1
             care.tries += 1
@@ -187,14 +192,14 @@ class Trouble:
             result=_result(isolation.batch, letters),
         )
         await self._set_aside(isolation.batch, mark, letters)
-        self.went_well(tenant_id)
+        self.went_well(tenant_id, isolation.batch.batch_id)
         return 1
 
     async def _set_aside_unsearched(self, care: Care) -> int:
         assert care.ends_sessions is not None
         batch, fault = care.ends_sessions
         if not self._lane.reader.is_pending(batch.batch_id):  # another process was done with it meanwhile
-            self.went_well(batch.tenant_id)
+            self.went_well(batch.tenant_id, batch.batch_id)
             return 0
         await self._set_aside_whole(batch, care, fault)
         return 1
@@ -203,7 +208,7 @@ class Trouble:
         letter = _letter(0, batch.rows, (await self._lane.reader.payloads([batch]))[0], fault, care)
         mark = Loaded(batch_id=batch.batch_id, position=0, loaded=0, duplicates=0, result=_result(batch, [letter]))
         await self._set_aside(batch, mark, [letter])
-        self.went_well(batch.tenant_id)
+        self.went_well(batch.tenant_id, batch.batch_id)
 
     async def _set_aside(self, batch: Batch, mark: Loaded, letters: Sequence[NewLetter]) -> None:
         """What is not loaded of a batch, and its mark, in one transaction."""
@@ -266,7 +271,7 @@ class Trouble:
             await self._lane.reader.mark([mark])
             faults.reach("isolate.before_commit")
         self._committed(batch, mark, letters)
-        self.went_well(batch.tenant_id)
+        self.went_well(batch.tenant_id, batch.batch_id)
         return 1
 
 
