@@ -14,8 +14,6 @@ def payload_of(rows: Sequence[bytes], **header: Any) -> _rows.Payload:
     said: dict[str, Any] = {
         "columns": "tenant_id, id",
         "delta": 1,
-        "low": "0" * 32,
-        "high": "0" * 32,
         "actors": [],
         "groups": [],
     }

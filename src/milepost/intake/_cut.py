@@ -10,18 +10,14 @@ __all__ = ["fields_of", "piece"]
 
 _count = struct.Struct(">h").unpack_from
 _length = struct.Struct(">i").unpack_from
-_ID = slice(14, 30)  # of a row: after the count of fields, the tenant, and the id's length
 
 
 def piece(payload: _rows.Payload, first: int, last: int) -> bytes:
     """The rows from `first` up to, and without, `last`, as a payload of their own."""
     ends = [0, *payload.ends()]
-    ids = [bytes(payload.rows[start:][_ID]) for start in ends[first:last]]
     header = _rows.Header(
         columns=payload.header.columns,
         delta=payload.header.delta,
-        low=min(ids).hex(),
-        high=max(ids).hex(),
         actors=payload.header.actors,
         groups=payload.header.groups,
         keys={row - first: key for row, key in payload.header.keys.items() if first <= row < last},

@@ -222,8 +222,6 @@ def joined(payloads: Sequence[_rows.Payload], tenant_id: int) -> _rows.Payload:
     header = _rows.Header(
         columns=rows.columns,
         delta=rows.delta,
-        low=min(one.header.low for one in payloads),
-        high=max(one.header.high for one in payloads),
         actors=rows.actors,
         groups=rows.groups,
         keys={row: digest.hex() for row, digest in rows.hashes()},

@@ -108,14 +108,12 @@ class TextCache(dict[str, bytes]):
 
 
 class Header(msgspec.Struct, frozen=True, omit_defaults=True):
-    """delta: how many columns, from the first on, a row of the delta has, too. low, high: the smallest and the largest id, as hex.
+    """delta: how many columns, from the first on, a row of the delta has, too.
     keys: by row, the hash, as hex, of a key that came without a time: the ledger decides on its id.
     """
 
     columns: str
     delta: int
-    low: str
-    high: str
     actors: list[str]
     groups: list[str]
     keys: dict[int, str] = {}

@@ -78,8 +78,6 @@ class _Batch:
         header = _rows.Header(
             columns=columns,
             delta=delta,
-            low=f"{min(self.ids):032x}",
-            high=f"{max(self.ids):032x}",
             actors=list(self.actors),
             groups=list(self.groups),
             keys=self.keys,

@@ -219,7 +219,7 @@ class Lane:
     async def _load_isolating(self, tenant_id: int, run: list[Batch]) -> int:
         """Load the run, or what of it can be loaded (`Trouble`). → how many of its batches, from the first on, are done with."""
         try:
-            if self.trouble.isolating(tenant_id):
+            if self.trouble.isolating(tenant_id, run[0].batch_id):
                 return await self.trouble.isolate(tenant_id)
             await self._load(tenant_id, run)
         except ModelChanged:

@@ -69,9 +69,13 @@ class Trouble:
         care = self._tenants.get(tenant_id)
         return None if care is None else care.batches_max
 
-    def isolating(self, tenant_id: int) -> bool:
+    def isolating(self, tenant_id: int, batch_id: int) -> bool:
+        """Whether the tenant's first batch, this one, is searched, or set aside for ending sessions."""
         care = self._tenants.get(tenant_id)
-        return care is not None and (care.isolation is not None or care.ends_sessions is not None)
+        if care is None:
+            return False
+        ends = care.ends_sessions
+        return care.isolation is not None or (ends is not None and ends[0].batch_id == batch_id)
 
     def forget(self) -> None:
         self._tenants.clear()
