@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "import": ("import_", "import_", "Import CSV, JSON lines or Parquet files by a map."),
     "verify": ("verify", "verify", "Recompute everything derived from the activities, and compare."),
     "bench": ("bench", "bench", "Measure, on an embedded server of its own."),
+    "doctor": ("doctor", "doctor", "Find what makes a PostgreSQL slow, and prove the cure."),
     "dead-letters": ("dead_letters", "dead_letters", "What could not be loaded: list, show, replay, discard, log."),
 }
 

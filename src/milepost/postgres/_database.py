@@ -134,6 +134,11 @@ class Database:
         """As `owner`, for a database that cannot be opened yet, because nobody has migrated it."""
         return await _connect(url, "owner", settings or {})
 
+    @staticmethod
+    async def connect_foreign(url: str, name: str, *, settings: Mapping[str, str] | None = None) -> Connection:
+        """A connection to any PostgreSQL: nothing of milepost's needs to be there, and its user's search path holds."""
+        return await _connect(url, name, settings or {}, own=False)
+
     def pool_sizes(self) -> dict[QueryClass, dict[str, int]]:
         """What each pool's counters say (see `psycopg_pool`'s `get_stats`): `pool_size`, `pool_available`, …"""
         return {kind: pool.get_stats() for kind, pool in self._pools.items()}
@@ -258,20 +263,22 @@ class Database:
         )
 
 
-async def _connect(url: str, name: str, session: Mapping[str, str], prepare_threshold: int | None = 5) -> Connection:
+async def _connect(
+    url: str, name: str, session: Mapping[str, str], prepare_threshold: int | None = 5, *, own: bool = True
+) -> Connection:
     with translated():
         return await psycopg.AsyncConnection.connect(
-            _conninfo(url, name, session), autocommit=True, context=adapters, prepare_threshold=prepare_threshold
+            _conninfo(url, name, session, own=own), autocommit=True, context=adapters, prepare_threshold=prepare_threshold
         )
 
 
-def _conninfo(url: str, name: str, session: Mapping[str, str]) -> str:
-    """`url` with our settings. What its own `options` say comes first, so that ours win; its keepalives stay."""
+def _conninfo(url: str, name: str, session: Mapping[str, str], *, own: bool = True) -> str:
+    """`url` with our settings; `own`: the database is milepost's. What its own `options` say comes first, so that ours win; its keepalives stay."""
     try:
         given = conninfo_to_dict(url)
     except psycopg.ProgrammingError as error:
         raise DatabaseUnavailable(f"The database URL cannot be read: {error}") from error
-    fixed = {"search_path": SEARCH_PATH, "timezone": "UTC", "datestyle": "ISO"}
+    fixed = {"timezone": "UTC", "datestyle": "ISO"} | ({"search_path": SEARCH_PATH} if own else {})
     words = [str(given.pop("options", None) or "")]
     # A space in a value would end it.
     words += [

@@ -1,0 +1,37 @@
+"""`milepost doctor`: its commands, each in a module of its own that is imported when it runs."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+__all__ = ["doctor"]
+
+# name → (module, the command in it, one line for the list of commands)
+COMMANDS: dict[str, tuple[str, str, str]] = {}
+
+
+class LazyDoctor(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, name, _ = COMMANDS[cmd_name]
+        command = getattr(import_module(f"milepost.cli.{module}"), name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, _, line) in COMMANDS.items()])
+
+
+@click.group(cls=LazyDoctor, no_args_is_help=True)
+def doctor() -> None:
+    """Find what makes a PostgreSQL slow, prove the cure. Reads only, unless told to act.
+
+    DSN is a connection string (postgresql://user@host:port/database); without one, milepost's own database is looked at.
+    """
