@@ -32,6 +32,7 @@ LAYERS: tuple[tuple[int, tuple[str, ...]], ...] = (
             "limits",
             "mapping",
             "model",
+            "service",
             "settings",
             "telemetry",
         ),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import suppress
 from datetime import UTC, datetime
 from random import Random
 
@@ -14,6 +12,7 @@ from milepost.access.tenants import Tenant
 from milepost.demo.sample import Sample
 from milepost.errors import MilepostError
 from milepost.intake.queue import Kind
+from milepost.service import Service
 from milepost.web.services import Services
 
 __all__ = ["Trickle"]
@@ -23,29 +22,18 @@ log = structlog.get_logger(__name__)
 PER_S = 3.0  # activities a second, on average
 
 
-class Trickle:
-    """A service: `start`, `stop`, and `run_once`, which lets one thing happen."""
+class Trickle(Service):
+    """`run_once` lets one thing happen."""
+
+    name = "trickle"
 
     def __init__(self, services: Services, tenant: Tenant, sample: Sample, *, per_s: float = PER_S) -> None:
+        super().__init__()
         self._services = services
         self._tenant = tenant
         self._sample = sample
         self._per_s = per_s
         self._dice = Random()
-        self._stopping = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        if self._task is None:
-            self._stopping.clear()
-            self._task = asyncio.create_task(self._loop(), name="trickle")
-
-    async def stop(self) -> None:
-        """Complete when it returns; safe twice, and unstarted."""
-        task, self._task = self._task, None
-        if task is not None:
-            self._stopping.set()
-            await task
 
     async def run_once(self) -> int:
         """Accepts and queues one activity, as a request would. → its receipt. Raises `DatabaseUnavailable`."""
@@ -65,11 +53,10 @@ class Trickle:
         )
         return receipt.batch_id
 
-    async def _loop(self) -> None:
-        while not self._stopping.is_set():
+    async def _run(self) -> None:
+        while not self.stopping:
             try:
                 await self.run_once()
             except MilepostError as error:
                 log.warning("nothing happens in the demo for now", error=str(error))
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), self._dice.expovariate(self._per_s))
+            await self.pause(self._dice.expovariate(self._per_s))

@@ -14,9 +14,7 @@ All runs as the owner of the tables, which only the owner may empty and extend, 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import perf_counter
@@ -30,6 +28,7 @@ from milepost.intake.relay import forget_relayed
 from milepost.intake.rotation import rotate
 from milepost.jobs.alerts import forget_resolved, measure_dead_letters, watch_dead_letters
 from milepost.postgres import Connection, Database, advisory_lock, load_queries, translated
+from milepost.service import Service
 from milepost.settings import Settings
 from milepost.storage.partitions import ahead
 from milepost.telemetry import count, gauge, observe
@@ -59,14 +58,15 @@ class MaintenanceRun:
     alone: bool
 
 
-class Maintenance:
-    """The loop of one process. `start` begins it; `stop` is complete when it returns, safe twice and unstarted."""
+class Maintenance(Service):
+    """The loop of one process; its first run begins at once, beside what else starts."""
+
+    name = "maintenance"
 
     def __init__(self, db: Database, settings: Settings) -> None:
+        super().__init__()
         self._db = db
         self._settings = settings
-        self._task: asyncio.Task[None] | None = None
-        self._stopping = asyncio.Event()
         self._jobs: dict[str, Step] = {
             "partitions": self._partitions,
             "queue": self._rotate,
@@ -76,19 +76,6 @@ class Maintenance:
             "parked": self._expire_parked,
             "alerts": self._alerts,
         }
-
-    async def start(self) -> None:
-        """The first run begins at once, beside what else starts."""
-        if self._task is None:
-            self._stopping.clear()
-            self._task = asyncio.create_task(self._loop(), name="maintenance")
-
-    async def stop(self) -> None:
-        """A step that is under way is finished; no other is begun."""
-        task, self._task = self._task, None
-        if task is not None:
-            self._stopping.set()
-            await task
 
     async def run_once(self) -> MaintenanceRun:
         """Every job until it has nothing to do. Raises `DatabaseUnavailable` if there is no connection to be had."""
@@ -101,7 +88,7 @@ class Maintenance:
             try:
                 async with advisory_lock(owner, LOCK, timeout_s=0):
                     for job, step in self._jobs.items():
-                        if self._stopping.is_set():
+                        if self.stopping:
                             break
                         await self._measured(job, step, owner, done, failed)
             except Timeout:
@@ -110,15 +97,14 @@ class Maintenance:
             await owner.close()
         return MaintenanceRun(done=done, failed=tuple(failed), alone=True)
 
-    async def _loop(self) -> None:
-        while not self._stopping.is_set():
+    async def _run(self) -> None:
+        while not self.stopping:
             try:
                 await self.run_once()
             except MilepostError as error:
                 count("maintenance_runs", job="all", outcome="failed")
                 log.warning("maintenance could not run", error=str(error))
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), self._settings.maintenance_s)
+            await self.pause(self._settings.maintenance_s)
 
     async def _measured(self, job: str, step: Step, owner: Connection, done: dict[str, int], failed: list[str]) -> None:
         """One job: its steps until one finds nothing to do. What it raises ends it alone."""
@@ -129,7 +115,7 @@ class Maintenance:
             for _ in range(STEPS_MAX):
                 did = await step(owner)
                 done[job] += did
-                if not did or self._stopping.is_set():
+                if not did or self.stopping:
                     break
         except MilepostError as error:
             if owner.closed:

@@ -10,8 +10,6 @@ index that falls behind shows in `search_lag_seconds`, and the journal keeps wha
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import suppress
 from time import perf_counter
 
 import structlog
@@ -21,6 +19,7 @@ from milepost.postgres import Connection, Database, advisory_lock, load_queries,
 from milepost.schema.compile import CompiledSearch
 from milepost.schema.models import current_model
 from milepost.search.index import fill, follow, forget, work
+from milepost.service import Service
 from milepost.telemetry import count, gauge, observe
 
 __all__ = ["Indexer"]
@@ -48,26 +47,14 @@ SESSION = {
 }
 
 
-class Indexer:
-    """`start` begins it; `stop` is complete when it returns: the step under way is finished. Safe twice, and unstarted."""
+class Indexer(Service):
+    name = "indexer"
 
     def __init__(self, db: Database) -> None:
+        super().__init__()
         self._db = db
-        self._task: asyncio.Task[None] | None = None
-        self._stopping = asyncio.Event()
         self._version = -1
         self._search: CompiledSearch | None = None
-
-    async def start(self) -> None:
-        if self._task is None:
-            self._stopping.clear()
-            self._task = asyncio.create_task(self._run(), name="indexer")
-
-    async def stop(self) -> None:
-        task, self._task = self._task, None
-        if task is not None:
-            self._stopping.set()
-            await task
 
     async def run_once(self) -> int:
         """Index all there is, in a session of its own. → activities looked at. Raises `Timeout` while another indexer works."""
@@ -79,8 +66,7 @@ class Indexer:
             await owner.close()
 
     async def _run(self) -> None:
-        while not self._stopping.is_set():
-            pause_s = TAKE_S
+        while not self.stopping:
             try:
                 await self._session()
             except Timeout:
@@ -91,33 +77,29 @@ class Indexer:
             except Exception:
                 count("search_failures")
                 _log.exception("the indexer failed")
-            await self._wait(pause_s)
+            await self.pause(TAKE_S)
 
     async def _session(self) -> None:
         owner = await self._db.owner(settings=SESSION)
         try:
             async with advisory_lock(owner, LOCK, timeout_s=0):
-                while not self._stopping.is_set():
+                while not self.stopping:
                     await self._catch_up(owner)
-                    await self._wait(LOOK_S)
+                    await self.pause(LOOK_S)
         finally:
             await owner.close()
-
-    async def _wait(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), seconds)
 
     async def _catch_up(self, owner: Connection) -> int:
         """Rounds, until nothing is left to do but what fails."""
         done, failing = 0, set[int]()
-        while not self._stopping.is_set():
+        while not self.stopping:
             await self._compile(owner)
             todo = [one for one in await work(owner, self._search) if one.tenant_id not in failing]
             await self._measure(owner)
             if not todo:
                 break
             for one in todo:
-                if self._stopping.is_set():
+                if self.stopping:
                     break
                 try:
                     done += await self._step(owner, one.tenant_id, behind=one.behind)

@@ -8,7 +8,7 @@ from milepost.access.actors import actor_ids, get_actor, list_actors
 from milepost.access.groups import actor_groups
 from milepost.errors import NotFound
 from milepost.web import schemas
-from milepost.web.answers import page, tagged
+from milepost.web.answers import page_by_name, tagged
 from milepost.web.bodies import decode_object
 from milepost.web.lane import change_access, named
 from milepost.web.openapi import documented
@@ -44,10 +44,10 @@ async def read_actor(request: ApiRequest, actor: IdInPath) -> Response[bytes]:
     opt=documented("Entities", schemas.ActorPage),
 )
 async def search_actors(request: ApiRequest, part: Search = None, limit: Limit = 50, cursor: Cursor = None) -> Response[bytes]:
-    tenant_id, after = request.user.tenant_id, request.position(cursor) or b""
+    tenant_id, after = request.user.tenant_id, request.name_after(cursor)
     async with request.services.db.transaction("point", tenant_id=tenant_id) as conn:
-        found = await list_actors(conn, tenant_id, query=part, after=after.decode(), limit=limit + 1)
-    return page(request, found[:limit], found[limit - 1].id.encode() if len(found) > limit else None)
+        found = await list_actors(conn, tenant_id, query=part, after=after, limit=limit + 1)
+    return page_by_name(request, found, limit, lambda actor: actor.id)
 
 
 @get(
@@ -60,13 +60,13 @@ async def search_actors(request: ApiRequest, part: Search = None, limit: Limit =
 async def groups_of_actor(
     request: ApiRequest, actor: IdInPath, at: At = None, limit: Limit = 50, cursor: Cursor = None
 ) -> Response[bytes]:
-    tenant_id, after, who = request.user.tenant_id, request.position(cursor) or b"", unescape(actor)
+    tenant_id, after, who = request.user.tenant_id, request.name_after(cursor), unescape(actor)
     when = moment("at", at)
     async with request.services.db.transaction("point", tenant_id=tenant_id, snapshot=True) as conn:
-        found = await actor_groups(conn, tenant_id, who, at=when, after=after.decode(), limit=limit + 1)
+        found = await actor_groups(conn, tenant_id, who, at=when, after=after, limit=limit + 1)
         if not found and not await actor_ids(conn, tenant_id, [who]):
             raise NotFound(f"There is no actor {who!r}.")
-    return page(request, found[:limit], found[limit - 1].group.encode() if len(found) > limit else None)
+    return page_by_name(request, found, limit, lambda member: member.group)
 
 
 routes = [put_actor, read_actor, search_actors, groups_of_actor]

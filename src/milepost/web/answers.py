@@ -6,16 +6,18 @@ is kept by shared caches, since what is seen depends on the key.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from litestar import Response
 
 from milepost.web.request import ApiRequest
 
-__all__ = ["answer", "encode", "page", "tagged"]
+__all__ = ["answer", "encode", "page", "page_by_name", "tagged"]
+
+Item = TypeVar("Item")
 
 # Measures and values are decimals, and JSON numbers.
 encode = msgspec.json.Encoder(decimal_format="number").encode
@@ -42,6 +44,11 @@ def page(request: ApiRequest, items: list[Any], position: bytes | None, **more: 
     """A page of a list. position: where the next page begins; None: this is the last."""
     following = None if position is None else request.services.cursors.sign(request.question(), position)
     return tagged(request, {"items": items, "next": following, **more})
+
+
+def page_by_name(request: ApiRequest, found: Sequence[Item], limit: int, name: Callable[[Item], str]) -> Response[bytes]:
+    """A page of a list in the order of names. found: from after `request.name_after` on, one more than the page if there are more."""
+    return page(request, list(found[:limit]), name(found[limit - 1]).encode() if len(found) > limit else None)
 
 
 def _matches(if_none_match: str | None, entity_tag: str) -> bool:

@@ -5,18 +5,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
 from litestar import Response, get, post, put
+from litestar.di import NamedDependency, Provide
 from litestar.params import QueryParameter
 
-from milepost.access.viewer import reader_of
 from milepost.boards.among import NAMED_MAX, read_friends, read_named
 from milepost.boards.members import check_show
 from milepost.boards.ranking import Ranking, find_ranking
-from milepost.boards.read import members_of, read_page
+from milepost.boards.read import BoardPage, members_of, read_page
 from milepost.boards.standing import AROUND_MAX, read_standing
 from milepost.errors import FieldError, InvalidInput
 from milepost.postgres import Connection
@@ -29,33 +30,56 @@ from milepost.web.openapi import documented
 from milepost.web.parameters import Cursor, IdInPath, Limit, moment
 from milepost.web.problems import Unprocessable
 from milepost.web.request import ApiRequest, unescape, views, writes
+from milepost.web.viewing import View, viewing
 
 __all__ = ["routes"]
 
 QUESTIONS_MAX = 50
 
-BoardGroup = Annotated[str | None, QueryParameter(name="group", description="Whose board. The one of everywhere, if absent.")]
-Window = Annotated[
-    str | None,
-    QueryParameter(name="window", description="day, week, month, all, or a term: one of the board's; its first, if absent."),
-]
-WindowAt = Annotated[
-    str | None,
-    QueryParameter(
-        name="at", description="The window that holds this time (RFC 3339), in the group's own zone. Now, if absent."
-    ),
-]
-Movement = Annotated[
-    bool,
-    QueryParameter(
-        name="movement", description="Whether ranks are compared with those of the window before: false is quicker."
-    ),
-]
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """Which ranking of a board is asked for, and whether with movement."""
+
+    group: str | None
+    window: str | None
+    at: str | None
+    movement: bool
+
+
+def asked(
+    group: Annotated[
+        str | None, QueryParameter(name="group", description="Whose board. The one of everywhere, if absent.")
+    ] = None,
+    window: Annotated[
+        str | None,
+        QueryParameter(
+            name="window", description="day, week, month, all, or a term: one of the board's; its first, if absent."
+        ),
+    ] = None,
+    at: Annotated[
+        str | None,
+        QueryParameter(
+            name="at", description="The window that holds this time (RFC 3339), in the group's own zone. Now, if absent."
+        ),
+    ] = None,
+    movement: Annotated[
+        bool,
+        QueryParameter(
+            name="movement", description="Whether ranks are compared with those of the window before: false is quicker."
+        ),
+    ] = True,
+) -> Asked:
+    return Asked(group=group, window=window, at=at, movement=movement)
+
+
+ASKED = {"asked": Provide(asked, sync_to_thread=False)}
 
 
 @get(
     "/v1/boards/{name:str}",
     guards=[views],
+    dependencies=ASKED,
     summary="A board, from the top to any depth",
     description="`rank` is exact at the moment of the answer; `movement` is by how many ranks a member has come up since the window "
     "before, null where it had none. 503 while the board is being filled from history.",
@@ -64,22 +88,20 @@ Movement = Annotated[
 async def board(
     request: ApiRequest,
     name: IdInPath,
-    group: BoardGroup = None,
-    window: Window = None,
-    at: WindowAt = None,
-    movement: Movement = True,
+    asked: NamedDependency[Asked],
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response[bytes]:
     after = request.position(cursor)
-    async with _ranking(request, name, group, window, at) as (conn, ranking):
-        found = await read_page(conn, ranking, limit=limit, after=after, movement=movement)
-    return page(request, found.items, found.next, members=found.members, window=ranking.window, begins=ranking.begins)
+    async with _ranking(request, name, asked) as (conn, ranking):
+        found = await read_page(conn, ranking, limit=limit, after=after, movement=asked.movement)
+    return _page(request, ranking, found)
 
 
 @get(
     "/v1/boards/{name:str}/standing",
     guards=[views],
+    dependencies=ASKED,
     summary="Where one member stands",
     description="Its rank among all, with the neighbours on each side. `percentile` is 100 for the first and 0 for the last; `to_next` "
     "is what is missing to the score of who is next better. Who takes no rank there has `rank` null.",
@@ -89,20 +111,18 @@ async def standing(
     request: ApiRequest,
     name: IdInPath,
     member: Annotated[str, QueryParameter(name="member", description="An actor, or a group where the board ranks groups.")],
-    group: BoardGroup = None,
-    window: Window = None,
-    at: WindowAt = None,
-    movement: Movement = True,
+    asked: NamedDependency[Asked],
     around: Annotated[int, QueryParameter(name="around", ge=0, le=AROUND_MAX, description="How many on each side.")] = 5,
 ) -> Response[bytes]:
-    async with _ranking(request, name, group, window, at) as (conn, ranking):
-        found = await read_standing(conn, ranking, member, around=around, movement=movement)
+    async with _ranking(request, name, asked) as (conn, ranking):
+        found = await read_standing(conn, ranking, member, around=around, movement=asked.movement)
     return tagged(request, found)
 
 
 @get(
     "/v1/boards/{name:str}/friends",
     guards=[views],
+    dependencies=ASKED,
     summary="An actor among those it follows",
     description="The actor itself and whom it follows, or, where the board ranks groups, the groups it follows: those that have a rank, with "
     "their ranks on the whole board. A viewer asks for its own.",
@@ -112,17 +132,14 @@ async def friends(
     request: ApiRequest,
     name: IdInPath,
     actor: Annotated[str, QueryParameter(name="actor", description="Whose follows.")],
-    group: BoardGroup = None,
-    window: Window = None,
-    at: WindowAt = None,
-    movement: Movement = True,
+    asked: NamedDependency[Asked],
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response[bytes]:
     after = request.position(cursor)
-    async with _ranking(request, name, group, window, at) as (conn, ranking):
-        found = await read_friends(conn, ranking, actor, limit=limit, after=after, movement=movement)
-    return page(request, found.items, found.next, members=found.members, window=ranking.window, begins=ranking.begins)
+    async with _ranking(request, name, asked) as (conn, ranking):
+        found = await read_friends(conn, ranking, actor, limit=limit, after=after, movement=asked.movement)
+    return _page(request, ranking, found)
 
 
 @post(
@@ -135,26 +152,14 @@ async def friends(
     opt=documented("Boards", board_schemas.Standings, body=board_schemas.StandingsAsked),
 )
 async def standings(request: ApiRequest) -> Response[bytes]:
-    asked = _asked(decode_object(await request.whole_body()))
-    tenant_id, model = request.user.tenant_id, request.services.models.current.model
+    questions = _questions(decode_object(await request.whole_body()))
     answers = []
-    async with request.services.db.transaction("point", tenant_id=tenant_id, snapshot=True) as conn:
-        reader = await reader_of(conn, tenant_id, request.viewer, model)
-        for one in asked:
-            if one.group is not None:
-                await require_sight(conn, tenant_id, reader, {"group": one.group})
-            ranking = await find_ranking(
-                conn,
-                tenant_id,
-                model,
-                one.board,
-                group=one.group,
-                window=one.window,
-                now=moment("at", one.at) or datetime.now(UTC),
-                reader=reader,
-            )
-            items = await read_named(conn, ranking, one.members, movement=one.movement)
-            members = await members_of(conn, ranking)
+    async with viewing(request) as view:
+        for one in questions:
+            asked = Asked(group=one.group, window=one.window, at=one.at, movement=one.movement)
+            ranking = await _ranking_in(view, one.board, asked)
+            items = await read_named(view.conn, ranking, one.members, movement=one.movement)
+            members = await members_of(view.conn, ranking)
             shown = {"board": one.board, "group": one.group, "window": ranking.window, "begins": ranking.begins}
             answers.append({**shown, "members": members, "items": items})
     return answer({"items": answers})
@@ -178,7 +183,7 @@ async def show_member(request: ApiRequest, name: IdInPath, member: IdInPath) -> 
     return await change(request, command)
 
 
-def _asked(body: dict[str, Any]) -> list[board_schemas.StandingAsked]:
+def _questions(body: dict[str, Any]) -> list[board_schemas.StandingAsked]:
     """The questions of a body. Raises `Unprocessable`."""
     try:
         asked = msgspec.convert(body, board_schemas.StandingsAsked).standings
@@ -195,20 +200,30 @@ def _asked(body: dict[str, Any]) -> list[board_schemas.StandingAsked]:
 
 
 @asynccontextmanager
-async def _ranking(
-    request: ApiRequest, name: str, group: str | None, window: str | None, at: str | None
-) -> AsyncIterator[tuple[Connection, Ranking]]:
-    """A snapshot in which one ranking is read, as the model declares it now."""
-    tenant_id, model = request.user.tenant_id, request.services.models.current.model
-    now = moment("at", at) or datetime.now(UTC)
-    async with request.services.db.transaction("point", tenant_id=tenant_id, snapshot=True) as conn:
-        reader = await reader_of(conn, tenant_id, request.viewer, model)
-        if group is not None:  # everywhere is everybody's
-            await require_sight(conn, tenant_id, reader, {"group": group})
-        yield (
-            conn,
-            await find_ranking(conn, tenant_id, model, unescape(name), group=group, window=window, now=now, reader=reader),
-        )
+async def _ranking(request: ApiRequest, name: str, asked: Asked) -> AsyncIterator[tuple[Connection, Ranking]]:
+    """A snapshot in which one ranking is read."""
+    async with viewing(request) as view:
+        yield view.conn, await _ranking_in(view, unescape(name), asked)
+
+
+async def _ranking_in(view: View, board: str, asked: Asked) -> Ranking:
+    """Raises `NotFound` for the board of a group that the viewer may not read; that of everywhere is everybody's."""
+    if asked.group is not None:
+        await require_sight(view.conn, view.tenant_id, view.reader, {"group": asked.group})
+    return await find_ranking(
+        view.conn,
+        view.tenant_id,
+        view.model,
+        board,
+        group=asked.group,
+        window=asked.window,
+        now=moment("at", asked.at) or datetime.now(UTC),
+        reader=view.reader,
+    )
+
+
+def _page(request: ApiRequest, ranking: Ranking, found: BoardPage) -> Response[bytes]:
+    return page(request, found.items, found.next, members=found.members, window=ranking.window, begins=ranking.begins)
 
 
 routes = [board, standing, friends, standings, show_member]

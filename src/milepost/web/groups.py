@@ -8,14 +8,14 @@ from litestar import Response, get, put
 from litestar.params import QueryParameter
 
 from milepost.access.groups import get_group, list_groups
-from milepost.access.viewer import reader_of
 from milepost.web import schemas
-from milepost.web.answers import page, tagged
+from milepost.web.answers import page_by_name, tagged
 from milepost.web.bodies import decode_object
 from milepost.web.lane import change_access, named
 from milepost.web.openapi import documented
 from milepost.web.parameters import At, Cursor, IdInPath, Limit, OneStatus, Search, moment
 from milepost.web.request import ApiRequest, unescape, views, writes
+from milepost.web.viewing import viewing
 
 __all__ = ["routes"]
 
@@ -37,10 +37,9 @@ async def put_group(request: ApiRequest, group: IdInPath) -> Response[bytes]:
 
 @get("/v1/groups/{group:str}", guards=[views], summary="One group", opt=documented("Entities", schemas.Group))
 async def read_group(request: ApiRequest, group: IdInPath, at: At = None) -> Response[bytes]:
-    tenant_id, when = request.user.tenant_id, moment("at", at)
-    async with request.services.db.transaction("point", tenant_id=tenant_id, snapshot=True) as conn:
-        reader = await reader_of(conn, tenant_id, request.viewer, request.services.models.current.model)
-        return tagged(request, await get_group(conn, tenant_id, unescape(group), at=when, reader=reader))
+    when = moment("at", at)
+    async with viewing(request) as view:
+        return tagged(request, await get_group(view.conn, view.tenant_id, unescape(group), at=when, reader=view.reader))
 
 
 @get(
@@ -60,22 +59,21 @@ async def search_groups(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response[bytes]:
-    tenant_id, after, when = request.user.tenant_id, request.position(cursor) or b"", moment("at", at)
-    async with request.services.db.transaction("point", tenant_id=tenant_id, snapshot=True) as conn:
-        reader = await reader_of(conn, tenant_id, request.viewer, request.services.models.current.model)
+    after, when = request.name_after(cursor), moment("at", at)
+    async with viewing(request) as view:
         found = await list_groups(
-            conn,
-            tenant_id,
+            view.conn,
+            view.tenant_id,
             parent=parent,
             kind=kind,
             status=status,
             query=part,
             at=when,
-            after=after.decode(),
+            after=after,
             limit=limit + 1,
-            reader=reader,
+            reader=view.reader,
         )
-    return page(request, found[:limit], found[limit - 1].id.encode() if len(found) > limit else None)
+    return page_by_name(request, found, limit, lambda group: group.id)
 
 
 routes = [put_group, read_group, search_groups]

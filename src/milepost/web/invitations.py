@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 from litestar import Response, delete, get, post, put
 from litestar.params import QueryParameter
@@ -11,15 +11,15 @@ from litestar.params import QueryParameter
 from milepost.access.actors import actor_ids
 from milepost.access.groups import group_ids
 from milepost.access.invitations import State, list_invitations
-from milepost.access.viewer import reader_of
 from milepost.errors import NotFound
 from milepost.web import access_schemas
-from milepost.web.answers import page
+from milepost.web.answers import page_by_name
 from milepost.web.bodies import decode_object
 from milepost.web.lane import change_access, named
 from milepost.web.openapi import documented
 from milepost.web.parameters import Cursor, IdInPath, Limit
 from milepost.web.request import ApiRequest, unescape, views, writes
+from milepost.web.viewing import viewing
 
 __all__ = ["routes"]
 
@@ -79,14 +79,12 @@ async def revoke_invitation(request: ApiRequest, group: IdInPath, actor: IdInPat
 async def invitations_to_group(
     request: ApiRequest, group: IdInPath, only: OneState = None, limit: Limit = 50, cursor: Cursor = None
 ) -> Response[bytes]:
-    tenant_id, named_group, after = request.user.tenant_id, unescape(group), request.position(cursor) or b""
-    async with request.services.db.transaction("point", tenant_id=tenant_id, snapshot=True) as conn:
-        reader = await reader_of(conn, tenant_id, request.viewer, request.services.models.current.model)
-        if not await group_ids(conn, tenant_id, [named_group], reader=reader):
+    named_group, after = unescape(group), request.name_after(cursor)
+    async with viewing(request) as view:
+        if not await group_ids(view.conn, view.tenant_id, [named_group], reader=view.reader):
             raise NotFound(f"There is no group {named_group!r}.")
-        asked: dict[str, Any] = {"state": only, "after": after.decode(), "limit": limit + 1}
-        found = await list_invitations(conn, tenant_id, group=named_group, **asked)
-    return page(request, found[:limit], found[limit - 1].actor.encode() if len(found) > limit else None)
+        found = await list_invitations(view.conn, view.tenant_id, group=named_group, state=only, after=after, limit=limit + 1)
+    return page_by_name(request, found, limit, lambda invitation: invitation.actor)
 
 
 @get(
@@ -99,15 +97,14 @@ async def invitations_to_group(
 async def invitations_of_actor(
     request: ApiRequest, actor: IdInPath, only: OneState = None, limit: Limit = 50, cursor: Cursor = None
 ) -> Response[bytes]:
-    tenant_id, who, after = request.user.tenant_id, unescape(actor), request.position(cursor) or b""
+    who, after = unescape(actor), request.name_after(cursor)
     if not request.viewer.sees_all and who != request.viewer.actor:
         raise NotFound(f"There is no actor {who!r}.")
-    async with request.services.db.transaction("point", tenant_id=tenant_id, snapshot=True) as conn:
-        asked: dict[str, Any] = {"state": only, "after": after.decode(), "limit": limit + 1}
-        found = await list_invitations(conn, tenant_id, actor=who, **asked)
-        if not found and not await actor_ids(conn, tenant_id, [who]):
+    async with viewing(request) as view:
+        found = await list_invitations(view.conn, view.tenant_id, actor=who, state=only, after=after, limit=limit + 1)
+        if not found and not await actor_ids(view.conn, view.tenant_id, [who]):
             raise NotFound(f"There is no actor {who!r}.")
-    return page(request, found[:limit], found[limit - 1].group.encode() if len(found) > limit else None)
+    return page_by_name(request, found, limit, lambda invitation: invitation.group)
 
 
 routes = [invite, answer_invitation, revoke_invitation, invitations_to_group, invitations_of_actor]

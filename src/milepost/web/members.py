@@ -8,14 +8,14 @@ from litestar import Response, delete, get, put
 from litestar.params import QueryParameter
 
 from milepost.access.groups import list_members
-from milepost.access.viewer import reader_of
 from milepost.web import schemas
-from milepost.web.answers import page
+from milepost.web.answers import page_by_name
 from milepost.web.bodies import decode_object
 from milepost.web.lane import change_access, named
 from milepost.web.openapi import documented
 from milepost.web.parameters import At, Cursor, IdInPath, Limit, moment
 from milepost.web.request import ApiRequest, unescape, views, writes
+from milepost.web.viewing import viewing
 
 __all__ = ["routes"]
 
@@ -63,20 +63,19 @@ async def search_members(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response[bytes]:
-    tenant_id, after, when = request.user.tenant_id, request.position(cursor) or b"", moment("at", at)
-    async with request.services.db.transaction("point", tenant_id=tenant_id, snapshot=True) as conn:
-        reader = await reader_of(conn, tenant_id, request.viewer, request.services.models.current.model)
+    after, when = request.name_after(cursor), moment("at", at)
+    async with viewing(request) as view:
         found = await list_members(
-            conn,
-            tenant_id,
+            view.conn,
+            view.tenant_id,
             unescape(group),
             role=role,
             at=when,
-            after=after.decode(),
+            after=after,
             limit=limit + 1,
-            reader=reader,
+            reader=view.reader,
         )
-    return page(request, found[:limit], found[limit - 1].actor.encode() if len(found) > limit else None)
+    return page_by_name(request, found, limit, lambda member: member.actor)
 
 
 routes = [put_member, remove_member, search_members]

@@ -5,8 +5,6 @@ A viewer is told those of a group that it may read, and its own (`rollups/sight.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated
@@ -15,14 +13,10 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
-from milepost.access.viewer import reader_of
-from milepost.model import Model
-from milepost.postgres import Connection
 from milepost.rollups.goals import read_goal
 from milepost.rollups.latest import read_latest
 from milepost.rollups.pairs import read_pairs
 from milepost.rollups.read import Question, read_rollup
-from milepost.rollups.sight import require_sight
 from milepost.web import schemas
 from milepost.web.answers import page, tagged
 from milepost.web.openapi import documented
@@ -38,6 +32,7 @@ from milepost.web.parameters import (
     local_moment,
 )
 from milepost.web.request import ApiRequest, unescape, views
+from milepost.web.viewing import viewing
 
 __all__ = ["routes"]
 
@@ -82,8 +77,8 @@ async def rollup(
         until=local_moment("to", until),
     )
     after = request.position(cursor)
-    async with _reading(request, question.keys) as (conn, tenant_id, model):
-        found = await read_rollup(conn, tenant_id, model, unescape(name), question, limit=limit, after=after)
+    async with viewing(request, about=question.keys) as view:
+        found = await read_rollup(view.conn, view.tenant_id, view.model, unescape(name), question, limit=limit, after=after)
     return page(request, found.items, found.next)
 
 
@@ -96,8 +91,8 @@ async def rollup(
 )
 async def goal(request: ApiRequest, name: IdInPath, group: OneGroup = None, actor: OneActor = None) -> Response[bytes]:
     asked, now = _keys(request, group=group, actor=actor), datetime.now(UTC)
-    async with _reading(request, asked) as (conn, tenant_id, model):
-        return tagged(request, await read_goal(conn, tenant_id, model, unescape(name), asked, now=now))
+    async with viewing(request, about=asked) as view:
+        return tagged(request, await read_goal(view.conn, view.tenant_id, view.model, unescape(name), asked, now=now))
 
 
 @get(
@@ -117,8 +112,8 @@ async def latest(
     cursor: Cursor = None,
 ) -> Response[bytes]:
     after, asked = request.position(cursor), _keys(request, group=group, actor=actor, object=object)
-    async with _reading(request, asked) as (conn, tenant_id, model):
-        found = await read_latest(conn, tenant_id, model, unescape(name), asked, limit=limit, after=after)
+    async with viewing(request, about=asked) as view:
+        found = await read_latest(view.conn, view.tenant_id, view.model, unescape(name), asked, limit=limit, after=after)
     return page(request, found.items, found.next)
 
 
@@ -138,18 +133,11 @@ async def pairs(
     cursor: Cursor = None,
 ) -> Response[bytes]:
     after = request.position(cursor)
-    async with _reading(request, _keys(request, group=group)) as (conn, tenant_id, model):
-        found = await read_pairs(conn, tenant_id, model, unescape(name), object=object, group=group, limit=limit, after=after)
+    async with viewing(request, about=_keys(request, group=group)) as view:
+        found = await read_pairs(
+            view.conn, view.tenant_id, view.model, unescape(name), object=object, group=group, limit=limit, after=after
+        )
     return page(request, found.items, found.next)
-
-
-@asynccontextmanager
-async def _reading(request: ApiRequest, asked: Mapping[str, str]) -> AsyncIterator[tuple[Connection, int, Model]]:
-    """A snapshot in which the tenant's numbers are read, as the model declares them now. asked: about whom, by key."""
-    tenant_id, model = request.user.tenant_id, request.services.models.current.model
-    async with request.services.db.transaction("point", tenant_id=tenant_id, snapshot=True) as conn:
-        await require_sight(conn, tenant_id, await reader_of(conn, tenant_id, request.viewer, model), asked)
-        yield conn, tenant_id, model
 
 
 def _keys(request: ApiRequest, **asked: str | None) -> dict[str, str]:

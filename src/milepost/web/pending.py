@@ -9,7 +9,6 @@ from litestar import Response, get
 from litestar.params import QueryParameter
 
 from milepost.access.actors import actor_ids
-from milepost.access.viewer import reader_of
 from milepost.errors import NotFound
 from milepost.rollups.pending import Wanted, read_pending, seen_through
 from milepost.web import report_schemas
@@ -17,6 +16,7 @@ from milepost.web.answers import page
 from milepost.web.openapi import documented
 from milepost.web.parameters import Cursor, IdInPath, Limit, OneGroup
 from milepost.web.request import ApiRequest, unescape, views
+from milepost.web.viewing import viewing
 
 __all__ = ["routes"]
 
@@ -39,13 +39,12 @@ async def pending(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response[bytes]:
-    tenant_id, after, who, now = request.user.tenant_id, request.position(cursor), unescape(actor), datetime.now(UTC)
-    model = request.services.models.current.model
-    async with request.services.db.transaction("point", tenant_id=tenant_id, snapshot=True) as conn:
-        reader = await reader_of(conn, tenant_id, request.viewer, model)
-        seen = await seen_through(conn, tenant_id, reader, who, at=now)
+    after, who, now = request.position(cursor), unescape(actor), datetime.now(UTC)
+    async with viewing(request) as view:
+        conn, tenant_id = view.conn, view.tenant_id
+        seen = await seen_through(conn, tenant_id, view.reader, who, at=now)
         asked = Wanted(group=group, list=name, readable=seen)
-        found = await read_pending(conn, tenant_id, model, who, asked, now=now, limit=limit, after=after)
+        found = await read_pending(conn, tenant_id, view.model, who, asked, now=now, limit=limit, after=after)
         if not found.items and (seen == set() or not await actor_ids(conn, tenant_id, [who])):
             raise NotFound(f"There is no actor {who!r}.")
     return page(request, found.items, found.next)

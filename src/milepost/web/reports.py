@@ -13,16 +13,15 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
-from milepost.access.viewer import reader_of
 from milepost.model import REPORT_DAYS_MAX
 from milepost.rollups.reports.formulas import described
 from milepost.rollups.reports.read import Question, read_report
-from milepost.rollups.sight import require_sight
 from milepost.web import report_schemas
 from milepost.web.answers import tagged
 from milepost.web.openapi import documented
 from milepost.web.parameters import NARROWED, Cursor, IdInPath, Limit, Narrowed, local_moment
 from milepost.web.request import ApiRequest, unescape, views
+from milepost.web.viewing import viewing
 
 __all__ = ["routes"]
 
@@ -76,11 +75,11 @@ async def report(
     given |= {key: text for key, text in request.query_params.items() if key.startswith("data.")}
     question = Question(keys=given, within=within, days=days, first=local_moment("from", since), last=local_moment("to", until))
     after, now = request.position(cursor), datetime.now(UTC)
-    tenant_id, model = request.user.tenant_id, request.services.models.current.model
-    async with request.services.db.transaction("analytics", tenant_id=tenant_id, snapshot=True) as conn:
-        about = given if within is None or "group" in given else given | {"group": within}
-        await require_sight(conn, tenant_id, await reader_of(conn, tenant_id, request.viewer, model), about)
-        found = await read_report(conn, tenant_id, model, unescape(name), question, now=now, limit=limit, after=after)
+    about = given if within is None or "group" in given else given | {"group": within}
+    async with viewing(request, about=about, query_class="analytics") as view:
+        found = await read_report(
+            view.conn, view.tenant_id, view.model, unescape(name), question, now=now, limit=limit, after=after
+        )
     position = found["next"]
     following = None if position is None else request.services.cursors.sign(request.question(), position)
     return tagged(request, found | {"next": following})

@@ -53,6 +53,10 @@ class ApiRequest(Request[Principal, Any, State]):
         """What `answers.page` was given for the page before. Raises `InvalidInput`."""
         return None if cursor is None else self.services.cursors.open(self.question(), cursor)
 
+    def name_after(self, cursor: str | None) -> str:
+        """After which name a list in the order of names goes on (`answers.page_by_name`). Raises `InvalidInput`."""
+        return (self.position(cursor) or b"").decode()
+
     async def whole_body(self) -> bytes:
         """The body, decompressed. Raises as `milepost.web.bodies` does."""
         headers = dict(self.scope["headers"])

@@ -21,6 +21,7 @@ from milepost.web.openapi import documented
 from milepost.web.parameters import IdInPath
 from milepost.web.reading_place import place_of
 from milepost.web.request import ApiRequest, unescape, views
+from milepost.web.viewing import viewing
 from milepost.web.whose import Whose, as_viewer
 
 __all__ = ["routes"]
@@ -81,9 +82,8 @@ async def read_group(request: ApiRequest, group: IdInPath, actor: Whose = None) 
 
 async def _unread(request: ApiRequest, actor: str | None, group: str | None) -> Response[bytes]:
     await as_viewer(request, actor)
-    tenant_id, model = request.user.tenant_id, request.services.models.current.model
-    async with request.services.db.transaction("point", tenant_id=tenant_id, snapshot=True) as conn:
-        reader = await reader_of(conn, tenant_id, request.viewer, model)
+    async with viewing(request) as view:
+        conn, tenant_id, model, reader = view.conn, view.tenant_id, view.model, view.reader
         number = await _group(conn, tenant_id, reader, group)
         stream = await home_of(conn, tenant_id, reader) if group is None else None
         found = stream or await listed(conn, tenant_id, Filter(group=group), model, reader)
