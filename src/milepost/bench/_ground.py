@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -82,7 +82,7 @@ async def ground(
     """
     with EmbeddedServer.start(folder / "data", bin_dir=settings.pg_bin) as server:
         url = server.ensure_database("bench")
-        own = Settings(data_dir=folder, lanes=tenants, database_url=url)
+        own = replace(settings, data_dir=folder, lanes=tenants, database_url=url)
         owner = await Database.connect_owner(url)
         await migrate(owner, tenants)
         await apply_model(owner, MODEL)
