@@ -54,7 +54,7 @@ last = 2026-03-29
 of = ["run", "ride"]
 by = ["group"]
 per = ["hour", "week", "all", "spring"]
-values = ["count", "sum(distance_m)", "distinct(actor)", "min(distance_m)", "max(distance_m)", "first_at", "last_at"]
+values = ["count", "sum(distance_m)", "distinct(actor)", "min(distance_m)", "max(distance_m)", "latest(distance_m)", "first_at", "last_at"]
 
 [rollups.by_member]
 of = ["run"]
@@ -149,11 +149,18 @@ of = ["run", "ride"]
 windows = ["week"]
 order = "up"
 
+[boards.lately]
+rank = "actor"
+within = ["group", "everywhere"]
+by = "latest(distance_m)"
+of = ["run", "ride"]
+windows = ["week", "all"]
+
 [reports.team_days]
 from = "by_team"
 by = "group"
 per = "day"
-values = ["count", "sum(distance_m)", "distinct(actor)", "min(distance_m)", "max(distance_m)", "first_at", "last_at"]
+values = ["count", "sum(distance_m)", "distinct(actor)", "min(distance_m)", "max(distance_m)", "latest(distance_m)", "first_at", "last_at"]
 
 [reports.team_compared]
 from = "by_team"

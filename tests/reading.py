@@ -365,7 +365,7 @@ def tie_of(value: Value, items: list[Activity], score: Any) -> datetime:
             return min(item.occurred_at for item in items if item.measures.get(argument) == score)
         case "sum":
             times = [item.occurred_at for item in items if item.measures.get(argument)]
-        case "avg":
+        case "avg" | "latest":
             times = [item.occurred_at for item in items if argument in item.measures]
         case _:
             times = [item.occurred_at for item in items]
@@ -434,6 +434,9 @@ def read_value(value: Value, items: list[Activity]) -> Any:
             weights = sum((heavy for _, heavy in both), Fraction(0))
             total = sum((number * heavy for number, heavy in both), Fraction(0))
             return rounded(total / weights, SCALES[argument] + 6) if weights else None
+        case "latest":
+            having = [(item.occurred_at, item.measures[argument]) for item in items if argument in item.measures]
+            return max(having)[1] if having else None
         case "min" | "max":
             return {"min": min, "max": max}[value.function](known) if known else None
         case "first_at" | "last_at":

@@ -230,9 +230,15 @@ def numbers(items: list[Activity]) -> dict[str, Any]:
         "distinct(actor)": len({item.actor for item in items}),
         "min(distance_m)": best(min),
         "max(distance_m)": best(max),
+        "latest(distance_m)": latest_of(items),
         "first_at": rfc3339(min(times)) if times else None,
         "last_at": rfc3339(max(times)) if times else None,
     }
+
+
+def latest_of(items: list[Activity]) -> Any:
+    having = [(item.occurred_at, item.measures["distance_m"]) for item in items if "distance_m" in item.measures]
+    return max(having)[1] if having else None
 
 
 def midnight(day: date) -> datetime:

@@ -84,7 +84,9 @@ class GroupKind:
     attributes: dict[str, str] = field(default_factory=dict)  # name -> text, integer, decimal(n), boolean, time
 
 
-ValueFunction = Literal["count", "sum", "avg", "weighted_avg", "min", "max", "distinct", "first_at", "last_at", "share"]
+ValueFunction = Literal[
+    "count", "sum", "avg", "weighted_avg", "min", "max", "latest", "distinct", "first_at", "last_at", "share"
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +94,7 @@ class Value:
     """One value of a rollup, such as `sum(distance_m)`; `text` is how the model wrote it (blanks made regular), and how
     it is asked for.
 
-    arguments: `sum`, `avg`, `min`, `max`: one measure; `weighted_avg`: measure, weight measure; `distinct`: `actor`,
+    arguments: `sum`, `avg`, `min`, `max`, `latest`: one measure; `weighted_avg`: measure, weight measure; `distinct`: `actor`,
     `group`, `object`, `source` or a data field as `data.NAME`; `share`: measure, with `comparison` (one of
     `< <= = >= >`) and `threshold` in the user's units; `count`, `first_at`, `last_at`: none.
     """

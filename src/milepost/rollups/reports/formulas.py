@@ -65,6 +65,8 @@ def _of_number(model: Model, report: Report, value: ReportValue) -> tuple[str, s
             return f"Σ ({first} × {weight}) ÷ Σ {weight}, of {what} that have both", unit
         case "min" | "max":
             return f"the {'smallest' if function == 'min' else 'largest'} {first}", unit
+        case "latest":
+            return f"the {first} of the newest that has it", unit
         case "share":
             rule = f"{first} {value.comparison} {value.threshold}"
             return f"number of {what} with {rule} ÷ number of those with {first}", RATIO

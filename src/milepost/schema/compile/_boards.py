@@ -7,7 +7,7 @@ two columns that PostgreSQL derives from them:
   units of the score's last decimal place, and where the score has more digits, the largest or smallest: row-level security lets an
   index serve comparisons of bigint, but not of numeric, whose functions may fail.
 - `tie`: since when the member has that score, in microseconds of `occurred_at`: that of the first activity that reached it where it
-  is a minimum or maximum, else that of the last one that counts in it. Less is better here, too.
+  is a minimum or maximum, else that of the last one that counts in it (of the latest, of the latest itself). Less is better here, too.
 
 The index on (board, place, tie, member) is the ranking itself. How many stand before one is what `_ranges` counts; it takes each
 change of a place from `touched_NAME`, where the fold notes what the row was before it.
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from milepost.model import Board, Model
-from milepost.schema.compile._columns import Column, columns_of
+from milepost.schema.compile._columns import MOMENT, Column, columns_of
 from milepost.schema.compile._contributions import literal
 from milepost.schema.compile._fold import Check, CompiledRollup, RollupCompiler
 from milepost.schema.compile._ranges import Ranges, compile_ranges
@@ -57,7 +57,7 @@ def score_units(model: Model, board: Board) -> str:
     """What turns a place into the score in the user's units, as the factor of a SQL expression."""
     by = board.by
     sign = "" if board.order == "up" else "-"
-    measured = by.function in ("sum", "avg", "weighted_avg", "min", "max")
+    measured = by.function in ("sum", "avg", "weighted_avg", "min", "max", "latest")
     scale = model.measures()[by.arguments[0]].scale if measured else 0
     return f"{sign}{Decimal(1).scaleb(-scale - (ROUNDED if by.function in QUOTIENTS else 0))}"
 
@@ -101,12 +101,13 @@ class _Compiler(RollupCompiler):
 
     def parts_of_score(self) -> tuple[Column, ...]:
         by = self.board.by
-        moment = "(extract(epoch FROM s.occurred_at) * 1000000)::bigint"
         if by.function in ("min", "max"):
             # One value of two parts, so that one comparison finds the best and, of equal ones, the first.
             measure, turned = f"s.m_{by.arguments[0]}", "" if by.function == "min" else "-"
-            add = f"{by.function}(ARRAY[{measure}, {turned}{moment}]) FILTER (WHERE s.sign > 0 AND {measure} IS NOT NULL)"
+            add = f"{by.function}(ARRAY[{measure}, {turned}{MOMENT}]) FILTER (WHERE s.sign > 0 AND {measure} IS NOT NULL)"
             return (Column(name="best", type="bigint[]", add=add, extreme="LEAST" if by.function == "min" else "GREATEST"),)
+        if by.function == "latest":
+            return tuple(column for column in columns_of(self.rollup) if column.name != "last_at")
         match by.function:
             case "sum":
                 counts = f" AND s.m_{by.arguments[0]} <> 0"
@@ -116,7 +117,7 @@ class _Compiler(RollupCompiler):
                 counts = f" AND s.value_{self.distinct[0][0]} IS NOT NULL"
             case _:
                 counts = ""
-        held = Column(name="held_at", type="bigint", add=f"max({moment}) FILTER (WHERE s.sign > 0{counts})", extreme="GREATEST")
+        held = Column(name="held_at", type="bigint", add=f"max({MOMENT}) FILTER (WHERE s.sign > 0{counts})", extreme="GREATEST")
         counted = tuple(column for column in columns_of(self.rollup) if column.name != "last_at")
         return (*counted, held)
 
@@ -136,13 +137,20 @@ class _Compiler(RollupCompiler):
                 return f"round(passed_0::numeric / nullif(n_{by.arguments[0]}, 0), {ROUNDED}) * 1e{ROUNDED}"
             case "distinct":
                 return f"distinct_{self.distinct[0][0]}"
+            case "latest":
+                return f"latest_{by.arguments[0]}[2]"
             case _:
                 return "best[1]"
 
     def ddl(self) -> tuple[str, ...]:
         table, *more = super().ddl()
-        best = self.board.by.function in ("min", "max")
-        tie = f"{'-' if self.board.by.function == 'max' else ''}best[2]" if best else f"coalesce(held_at, {NEVER})"
+        match self.board.by.function:
+            case "min" | "max":
+                tie = f"{'-' if self.board.by.function == 'max' else ''}best[2]"
+            case "latest":
+                tie = f"latest_{self.board.by.arguments[0]}[1]"
+            case _:
+                tie = f"coalesce(held_at, {NEVER})"
         score = self.score()
         ranked = f"n >= {self.board.activities_min} AND NOT hidden AND per IN ({self.ranked_windows()}) AND {score} IS NOT NULL"
         turned = "" if self.board.order == "up" else "-"

@@ -1,7 +1,8 @@
 """What a rollup's values are stored as: the columns, how a batch adds to them, and how a reader's number comes from them.
 
 Every value is kept as parts that can be added up exactly: integers and numerics, never floats. `avg` is a sum and a count,
-`weighted_avg` two sums, `share` two counts. `min`, `max`, `first_at` and `last_at` cannot be subtracted from: see `_fold`.
+`weighted_avg` two sums, `share` two counts. `min`, `max`, `latest`, `first_at` and `last_at` cannot be subtracted
+from: see `_fold`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ from decimal import Decimal
 
 from milepost.model import Model, Rollup, Value
 
-__all__ = ["Column", "columns_of", "distinct_of", "key_columns", "reading_of", "threshold_units"]
+__all__ = ["MOMENT", "Column", "columns_of", "distinct_of", "key_columns", "reading_of", "threshold_units"]
+
+# When a contribution happened, in microseconds: where one value of two parts decides by it, and then by the other.
+MOMENT = "(extract(epoch FROM s.occurred_at) * 1000000)::bigint"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +55,10 @@ def columns_of(rollup: Rollup) -> tuple[Column, ...]:
                 measure = value.arguments[0]
                 add = f"{value.function}(s.m_{measure}) FILTER (WHERE s.sign > 0)"
                 put(f"{value.function}_{measure}", "bigint", add, word)
+            case "latest":
+                measure = value.arguments[0]
+                add = f"max(ARRAY[{MOMENT}, s.m_{measure}]) FILTER (WHERE s.sign > 0 AND s.m_{measure} IS NOT NULL)"
+                put(f"latest_{measure}", "bigint[]", add, "GREATEST")
             case "first_at":
                 put("first_at", "timestamptz", "min(s.occurred_at) FILTER (WHERE s.sign > 0)", "LEAST")
             case "last_at":
@@ -143,6 +151,8 @@ def reading_of(model: Model, rollup: Rollup, value: Value) -> str:
             return f"round(t.weighted_{index}{units(measure)} / nullif(t.weight_{index}, 0), {digits})"
         case "min" | "max":
             return f"t.{value.function}_{value.arguments[0]}{units(value.arguments[0])}"
+        case "latest":
+            return f"t.latest_{value.arguments[0]}[2]{units(value.arguments[0])}"
         case "distinct":
             what = value.arguments[0].replace("data.", "d_")
             return f"t.distinct_{what}"

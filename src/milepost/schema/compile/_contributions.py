@@ -120,7 +120,7 @@ def row_of(model: Model, rollup: Rollup, zone: str, keys: tuple[tuple[str, str, 
     measures = {
         argument
         for value in rollup.values
-        if value.function in ("sum", "avg", "weighted_avg", "min", "max", "share")
+        if value.function in ("sum", "avg", "weighted_avg", "min", "max", "latest", "share")
         for argument in value.arguments
     }
     parts += [f"s.m_{measure}" for measure in sorted(measures)]
@@ -129,6 +129,6 @@ def row_of(model: Model, rollup: Rollup, zone: str, keys: tuple[tuple[str, str, 
             measure = f"s.m_{value.arguments[0]}"
             parts.append(f"{measure} {value.comparison} {threshold_units(model, value)} AS passed_{index}")
     parts += [f"{expression} AS value_{suffix}" for suffix, expression, _ in distinct_of(rollup)]
-    if any(value.function in ("first_at", "last_at") for value in rollup.values):
+    if any(value.function in ("latest", "first_at", "last_at") for value in rollup.values):
         parts.append("s.occurred_at")
     return ", ".join(parts)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from milepost.model import Goal, Model, Rollup
-from milepost.schema.compile._columns import distinct_of
+from milepost.schema.compile._columns import MOMENT, distinct_of
 from milepost.schema.compile._contributions import contributions, literal
 from milepost.schema.compile._fold import ACTIVITIES
 
@@ -72,6 +72,8 @@ def _value(model: Model, rollup: Rollup) -> str:
             return f"round(sum({measure}::numeric * {weight}){unit} / {weights}, {scale + 6})"
         case "min" | "max":
             return f"{value.function}({measure}){unit}"
+        case "latest":
+            return f"(max(ARRAY[{MOMENT}, {measure}]) FILTER (WHERE {measure} IS NOT NULL))[2]{unit}"
         case "share":
             return f"round(count(*) FILTER (WHERE s.passed_0)::numeric / nullif(count({measure}), 0), 6)"
     raise AssertionError("the model's check refuses any other: a goal is a number")
