@@ -39,6 +39,7 @@ POINTS = (
     "relay.before_move",
     "relay.after_move",
     "relay.trimmed",
+    "job.begun",
 )
 
 _wanted, _, _passes = os.environ.get("MILEPOST_TEST_FAULT", "").partition(":")

@@ -251,7 +251,19 @@ class Settings:
         unit="rows",
         check=at_least(1),
     )
-    maintenance_s: float = setting(60.0, "How often the maintenance loop looks for work.", unit="seconds", check=at_least(1))
+    maintenance_s: float = setting(
+        60.0, "How often maintenance and the schedule of jobs look for work.", unit="seconds", check=at_least(1)
+    )
+    refresh_views: tuple[str, ...] = setting(
+        (),
+        "The app's materialized views that the job `refresh` refreshes, comma-separated: SCHEMA.VIEW, or SCHEMA.*. The login must own them.",
+    )
+    refresh_quiet_s: float = setting(
+        60.0,
+        "A materialized view is not refreshed again so soon after it was, however often that is asked for.",
+        unit="seconds",
+        check=at_least(0),
+    )
 
     def __post_init__(self) -> None:
         check_settings(self, lambda name: name)

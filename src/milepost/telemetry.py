@@ -155,6 +155,8 @@ EVENTS: tuple[Event, ...] = (
     counter("partitions_made", "partitions", "Partitions made ahead or for old activities."),
     counter("maintenance_runs", "runs", "Runs of a maintenance job.", "job", "outcome"),
     spread("maintenance_seconds", "seconds", "One run of a maintenance job.", "job", buckets=SLOW_S),
+    counter("job_runs", "runs", "Runs of a job of the schedule.", "job", "outcome"),
+    spread("job_seconds", "seconds", "One run of a job of the schedule.", "job", buckets=SLOW_S),
     counter("verify_checked", "comparisons", "Comparisons that verify made in this process."),
     counter("verify_differences", "rows", "Derived rows and goals that verify found wrong."),
 )

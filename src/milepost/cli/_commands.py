@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "verify": ("verify", "verify", "Recompute everything derived from the activities, and compare."),
     "bench": ("bench", "bench", "Measure, on an embedded server of its own."),
     "doctor": ("doctor", "doctor", "Find what makes a PostgreSQL slow, and prove the cure."),
+    "jobs": ("jobs", "jobs", "The schedule of jobs: list, run, history, set."),
     "dead-letters": ("dead_letters", "dead_letters", "What could not be loaded: list, show, replay, discard, log."),
 }
 

@@ -42,7 +42,7 @@ __all__ = [
     "status",
 ]
 
-SCHEMA_VERSION = 14
+SCHEMA_VERSION = 15
 
 OLDEST_SERVER = 15
 LOCK = "milepost.migrate"

@@ -23,6 +23,7 @@ from milepost.web import (
     health,
     home,
     invitations,
+    jobs,
     members,
     numbers,
     pending,
@@ -63,6 +64,7 @@ RESOURCES = (
     admin,
     dead_letters,
     alerts,
+    jobs,
     health,
     front,
 )

@@ -6,7 +6,7 @@ model declares them.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
@@ -33,6 +33,13 @@ __all__ = [
     "Group",
     "GroupIn",
     "GroupPage",
+    "GrowthPage",
+    "GrowthShown",
+    "JobAsked",
+    "JobPage",
+    "JobRunPage",
+    "JobRunShown",
+    "JobShown",
     "KeyPage",
     "Lanes",
     "LatestPage",
@@ -434,6 +441,62 @@ class AlertShown(Struct):
 
 class AlertPage(Struct):
     items: list[AlertShown]
+    next: Next
+
+
+class JobRunShown(Struct):
+    """slot: when the period began that it is the run of. by: `schedule`, a key's id, or a login of the server's machine."""
+
+    id: int
+    slot: datetime
+    attempt: int
+    by: str
+    started_at: datetime
+    ended_at: datetime | None
+    outcome: Literal["running", "done", "failed", "lost"]
+    error: str | None
+
+
+class JobRunPage(Struct):
+    items: list[JobRunShown]
+    next: Next
+
+
+class JobShown(Struct):
+    """hours: from the first to before the second, of `time_zone`; null: at any. due_at: null where nothing is due in this period."""
+
+    name: str
+    about: str
+    every: Literal["hour", "day", "week", "month", "quarter"]
+    hours: tuple[int, int] | None
+    time_zone: str
+    paused: bool
+    due_at: datetime | None
+    last: JobRunShown | None
+
+
+class JobPage(Struct):
+    items: list[JobShown]
+    next: Next
+
+
+class JobAsked(Struct):
+    name: str
+    asked: bool
+
+
+class GrowthShown(Struct):
+    """tier: hot is in PostgreSQL. bytes: with indexes."""
+
+    day: date
+    tier: str
+    kind: str
+    rows: int
+    bytes: int
+
+
+class GrowthPage(Struct):
+    items: list[GrowthShown]
     next: Next
 
 

@@ -30,6 +30,7 @@ from milepost.intake.queue import Queue
 from milepost.intake.receipts import Receipts
 from milepost.intake.rotation import adopt_before_loading
 from milepost.jobs.maintenance import Maintenance
+from milepost.jobs.schedule import Schedule
 from milepost.postgres import Database, load_queries
 from milepost.schema import require, require_lanes
 from milepost.search.indexer import Indexer
@@ -95,6 +96,9 @@ class Services:
                 maintenance = Maintenance(db, settings)
                 ends.push_async_callback(maintenance.stop)
                 await maintenance.start()
+                schedule = Schedule(db, settings)
+                ends.push_async_callback(schedule.stop)
+                await schedule.start()
             return cls(
                 settings=settings,
                 db=db,
