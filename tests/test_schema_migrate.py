@@ -302,6 +302,7 @@ TENANT_TABLES |= {"activity", "activity_stream", "tombstone", "ledger", "idempot
 TENANT_TABLES |= {"dead_letter", "dead_letter_log", "alert", "parked", "follow", "invitation", "board_member"}
 TENANT_TABLES |= {"read_marker"}
 TENANT_TABLES |= {"storage_growth"}
+TENANT_TABLES |= {"cold_file"}
 TENANT_TABLES |= {"search_document", "search_progress"}
 
 
@@ -339,7 +340,7 @@ async def test_every_tenant_table_has_a_policy(owner: Connection) -> None:
     assert {name for name in open_to_all if not name.startswith("queue_")} == {
         *("tenant", "api_key", "filling"),
         *("tenant_limit", "tenant_bucket", "tenant_use"),  # of all tenants at once, for intake
-        "tenant_login",  # nobody's but the owner's
+        *("tenant_login", "restored"),  # nobody's but the owner's
     }
 
 

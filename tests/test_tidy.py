@@ -68,6 +68,7 @@ SQL_IN_STRINGS = {
     "postgres": "sessions, databases and locks",
     "access/_put_group.py": "asks PostgreSQL whether it knows a time zone",
     "importing/reading.py": "DuckDB's, which reads Parquet",
+    "storage/_parquet.py": "DuckDB's, which reads and writes Parquet",
     "intake/derive.py": "empties temp tables that are named by the model",
 }
 # Read by other means than `load_queries`.

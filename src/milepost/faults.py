@@ -40,6 +40,18 @@ POINTS = (
     "relay.after_move",
     "relay.trimmed",
     "job.begun",
+    "archive.written",
+    "archive.verified",
+    "archive.before_switch",
+    "archive.switched",
+    "archive.before_drop",
+    "archive.dropped",
+    "archive.before_thin",
+    "archive.thinned",
+    "restore.before_copy",
+    "restore.copied",
+    "restore.before_switch",
+    "restore.switched",
 )
 
 _wanted, _, _passes = os.environ.get("MILEPOST_TEST_FAULT", "").partition(":")

@@ -239,6 +239,18 @@ class Settings:
         unit="months",
         check=at_least(1, 120),
     )
+    cold_cache_mb: int = setting(
+        1024,
+        "Files of the archive that each data folder keeps for reading. What was used longest ago goes first.",
+        unit="MB",
+        check=at_least(16),
+    )
+    cold_grace_s: float = setting(
+        900.0,
+        "How long a file of the archive stays on the store once it does not count any more. A backup's copy of the store takes no longer.",
+        unit="seconds",
+        check=at_least(60),
+    )
     parked_hours: float = setting(
         24.0,
         "How long a correction waits for its activity, before it becomes a dead letter.",

@@ -157,6 +157,7 @@ EVENTS: tuple[Event, ...] = (
     spread("maintenance_seconds", "seconds", "One run of a maintenance job.", "job", buckets=SLOW_S),
     counter("job_runs", "runs", "Runs of a job of the schedule.", "job", "outcome"),
     spread("job_seconds", "seconds", "One run of a job of the schedule.", "job", buckets=SLOW_S),
+    counter("archived_rows", "rows", "Activities that went from PostgreSQL to the archive."),
     counter("verify_checked", "comparisons", "Comparisons that verify made in this process."),
     counter("verify_differences", "rows", "Derived rows and goals that verify found wrong."),
 )

@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "group": ("group", "group", "Groups of a tenant: create, list, show."),
     "import": ("import_", "import_", "Import CSV, JSON lines or Parquet files by a map."),
     "verify": ("verify", "verify", "Recompute everything derived from the activities, and compare."),
+    "archive": ("archive", "archive", "The archive: run, list, restore, check."),
     "bench": ("bench", "bench", "Measure, on an embedded server of its own."),
     "doctor": ("doctor", "doctor", "Find what makes a PostgreSQL slow, and prove the cure."),
     "jobs": ("jobs", "jobs", "The schedule of jobs: list, run, history, set."),

@@ -19,7 +19,7 @@ from milepost.access.follows import Followed, followed_by
 from milepost.access.viewer import Reader, readable
 from milepost.feeds._found import NOTHING, Found
 from milepost.feeds._sides import Leg, Sides
-from milepost.feeds.listed import Sight, own, sight_of
+from milepost.feeds.listed import Sight, own, sight_of, sight_of_cold
 from milepost.postgres import Connection, load_queries
 
 __all__ = ["Home", "home_of"]
@@ -71,6 +71,16 @@ class Home:
     def matches(self) -> tuple[LiteralString, ...]:
         """Conditions on activities as `s`: that they are in this feed."""
         return (*self._rest, _queries.is_followed, self.sight.test)
+
+    @property
+    def stored(self) -> tuple[str, ...]:
+        """What cold rows must meet at least. Kind and id of an object are asked for one by one: that they belong together is judged later."""
+        followed = (
+            "list_contains($followed_actors::BIGINT[], c.actor_id) OR list_contains($followed_groups::BIGINT[], c.group_id)"
+            " OR list_has_any($followed_groups::BIGINT[], coalesce(c.more_groups, []))"
+            " OR (list_contains($followed_kinds::VARCHAR[], c.object_kind) AND list_contains($followed_objects::VARCHAR[], c.object_id))"
+        )
+        return (followed, *sight_of_cold(self.reader), *(() if self.verb is None else ("c.verb = $verb",)))
 
     @property
     def _rest(self) -> tuple[LiteralString, ...]:

@@ -8,6 +8,7 @@ other list, the group audience belongs to many groups, some of which the viewer 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, LiteralString, Protocol
@@ -23,9 +24,21 @@ from milepost.model import Model
 from milepost.postgres import Connection, load_queries
 from milepost.rollups.filling import require_filled
 from milepost.rollups.read import put_words
+from milepost.storage.cold import Wanted
 from milepost.storage.filters import Filter, Lookup, lookup
 
-__all__ = ["EVERY_AUDIENCE", "SCANNED_MAX", "Listed", "Sight", "Stream", "listed", "own", "sight_of", "statements"]
+__all__ = [
+    "EVERY_AUDIENCE",
+    "SCANNED_MAX",
+    "Listed",
+    "Sight",
+    "Stream",
+    "listed",
+    "own",
+    "sight_of",
+    "sight_of_cold",
+    "statements",
+]
 
 _queries = load_queries(__package__, "feeds.sql")
 _looks = load_queries(__package__, "looks.sql")
@@ -39,7 +52,7 @@ AUDIENCES_EACH: LiteralString = "unnest(%(audiences)s::smallint[]) f (audience)"
 GROUPS_SEEN: LiteralString = "unnest(%(groups_seen)s::bigint[]) f (group_id)"
 
 
-class Stream(Protocol):
+class Stream(Wanted, Protocol):
     """Activities in the order of their ids, as one reader sees them."""
 
     async def newest(self, conn: Connection, low: UUID, high: UUID, wanted: int) -> Found:
@@ -94,6 +107,11 @@ class Listed:
     def parameters(self) -> dict[str, Any]:
         """Of `matches`."""
         return {**self.lookup.parameters, "tenant_id": self.tenant_id, **self.reader.parameters}
+
+    @property
+    def stored(self) -> tuple[str, ...]:
+        """What cold rows must meet at least."""
+        return tuple(on_cold_rows(test) for test in self.lookup.tests) + sight_of_cold(self.reader)
 
     # ── ranges of which every row may be seen ──
 
@@ -180,6 +198,16 @@ async def sight_of(conn: Connection, tenant_id: int, reader: Reader) -> Sight:
         if len(rows) > SEEN_GROUPS_MAX:
             return Sight(groups=None, test=reader.visible)
     return Sight(groups=tuple(sorted({row[0] for row in rows})), test=_looks.is_seen)
+
+
+def sight_of_cold(reader: Reader) -> tuple[str, ...]:
+    """What a cold row must meet at least, so that the reader may see it."""
+    return () if reader.sees_all else ("c.audience < 2 OR c.actor_id = $viewer_id",)
+
+
+def on_cold_rows(test: str) -> str:
+    """A condition on the stored columns of activities `s` as one on cold rows `c`."""
+    return re.sub(r"%\((\w+)\)s", r"$\1", re.sub(r"\bs\.", "c.", test))
 
 
 def own(test: tuple[LiteralString, ...]) -> list[Leg]:

@@ -8,6 +8,8 @@ showed: what is written in between neither repeats nor skips an item. It costs t
 are tested one by one, some thousand are looked at at most: a page may then hold fewer items than asked for, even
 none, and still have a next one.
 
+What was archived comes after what is in PostgreSQL, and between it where late data came: both are merged by id, page by page.
+
 conn: in a transaction of its own that is one snapshot: a page asks two or three times, and sets how that is planned.
 Raises `InvalidInput` for a data field that the model does not declare as a filter, `BeingFilled` for one that is
 being filled from history. An actor or group that is not known has no activities.
@@ -15,7 +17,7 @@ being filled from history. An actor or group that is not known has no activities
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import itemgetter
@@ -24,6 +26,7 @@ from uuid import UUID
 
 from milepost.access.viewer import EVERYTHING, Reader
 from milepost.activity import LARGEST_ID, SMALLEST_ID, id_from
+from milepost.feeds._found import Found
 from milepost.feeds.listed import Stream, listed
 from milepost.model import Model
 from milepost.postgres import Connection, load_queries
@@ -69,8 +72,15 @@ async def page_of(
     conn: Connection, tenant_id: int, stream: Stream, presenter: Presenter, *, low: UUID, high: UUID, limit: int
 ) -> Page:
     """A page of a stream. One id more than `limit` is read: it tells whether there is a next page."""
-    ids, following = (await stream.newest(conn, low, high, limit + 1)).page(limit)
-    return Page(items=await shown(conn, tenant_id, ids, presenter), next=following)
+    found = await stream.newest(conn, low, high, limit + 1)
+    rows: Mapping[UUID, bytes] = {}
+    if presenter.cold is not None:
+        # What lies below the page that is found already is not looked for.
+        floor = max(found.ids[limit] if len(found.ids) > limit else low, found.end or low)
+        cold = await presenter.cold.newest(conn, tenant_id, stream, floor, high, limit + 1)
+        found, rows = found | Found.of(cold.rows, cold.end), cold.rows
+    ids, following = found.page(limit)
+    return Page(items=await shown(conn, tenant_id, ids, presenter, cold=rows), next=following)
 
 
 def bounds(since: datetime | None, until: datetime | None, before: UUID | None) -> tuple[UUID, UUID]:
@@ -79,12 +89,16 @@ def bounds(since: datetime | None, until: datetime | None, before: UUID | None) 
     return low, min(LARGEST_ID if until is None else id_from(until), before or LARGEST_ID)
 
 
-async def shown(conn: Connection, tenant_id: int, ids: Sequence[UUID], presenter: Presenter) -> list[dict[str, Any]]:
-    """Activities by their ids, which are newest first, as the API shows them."""
+async def shown(
+    conn: Connection, tenant_id: int, ids: Sequence[UUID], presenter: Presenter, *, cold: Mapping[UUID, bytes] | None = None
+) -> list[dict[str, Any]]:
+    """Activities by their ids, which are newest first, as the API shows them. cold: the rows of those that are."""
     if not ids:
         return []
     await plan_by_index(conn, sorts=True)  # the names of an activity's other groups are sorted
     query = put_words(_queries.shown, columns=presenter.columns)
     parameters = {"tenant_id": tenant_id, "ids": list(ids), "first": ids[-1], "last": ids[0]}
     rows = await (await conn.execute(query, parameters)).fetchall()
+    if cold and presenter.cold is not None:
+        rows += await presenter.cold.shown(conn, tenant_id, [cold[id] for id in ids if id in cold], presenter.columns)
     return [presenter.present(row) for row in sorted(rows, key=itemgetter(0), reverse=True)]

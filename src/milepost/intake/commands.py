@@ -35,6 +35,7 @@ from milepost.intake.write import stage
 from milepost.postgres import Connection, load_queries
 from milepost.schema.compile import CompiledModel
 from milepost.storage.activities import Presenter, by_ids
+from milepost.storage.recall import Recall
 
 __all__ = ["Answer", "Runner", "decode_commands"]
 
@@ -71,7 +72,14 @@ class Runner:
     """Runs commands of one tenant inside one transaction; `touched` says whether the journal has something to tell."""
 
     def __init__(
-        self, conn: Connection, tenant_id: int, compiled: CompiledModel, acceptor: Acceptor, *, after_load: bool = False
+        self,
+        conn: Connection,
+        tenant_id: int,
+        compiled: CompiledModel,
+        acceptor: Acceptor,
+        recall: Recall,
+        *,
+        after_load: bool = False,
     ) -> None:
         """after_load: in the transaction of a load, whose rows the temp tables still hold."""
         self.conn = conn
@@ -79,6 +87,7 @@ class Runner:
         self.tenant = {"tenant_id": tenant_id}
         self.compiled = compiled
         self.acceptor = acceptor
+        self.recall = recall
         self.presenter = Presenter(compiled.columns)
         self._used = after_load
 
@@ -149,7 +158,19 @@ class Runner:
             await self._fresh()
             low = SMALLEST_ID if change.since.year <= 1 else id_from(change.since)
             parameters = {**self.tenant, "groups": list(change.groups), "actors": list(change.actors), "low": low}
-            await self.conn.execute(affected, parameters)
+            try:
+                await self.recall.of_history(
+                    self.conn,
+                    self.tenant_id,
+                    groups=change.groups,
+                    actors=change.actors,
+                    low=low,
+                    members=bool(activity.of_actors),
+                )
+                await self.conn.execute(affected, parameters)
+                await self.recall.for_delta(self.conn, self.tenant_id, self.compiled, taken_back=True)
+            except Conflict as error:
+                return problem(error)
             row = await (await self.conn.execute(_queries.delta_count)).fetchone()
             moved = row[0] if row else 0
         if moved:
@@ -180,6 +201,7 @@ class Runner:
 
     async def _edit(self, commands: Sequence[tuple[int, Command]], answers: list[Answer], received_at: datetime) -> None:
         asked = [UUID(command["id"]) for _, command in commands]
+        await self.recall.of_ids(self.conn, self.tenant_id, asked)
         found = await by_ids(self.conn, self.tenant_id, asked, self.presenter, content=True)
         edits: list[_Edit] = []
         missing = [command for (_, command), asked_id in zip(commands, asked, strict=True) if asked_id not in found]
@@ -197,7 +219,14 @@ class Runner:
         if not edits:
             return
         await self._fresh()
-        await self._write(edits)
+        try:
+            async with self.conn.transaction():
+                await self._write(edits)
+                await self.recall.for_delta(self.conn, self.tenant_id, self.compiled, taken_back=True)
+        except Conflict as error:  # of the archive: nothing was changed
+            for edit in edits:
+                answers[edit.index] = problem(error)
+            return
         await derive(self.conn, self.compiled, self.tenant_id, taken_back=True)
         for edit in edits:
             # Through JSON, as it will be stored: measures may be decimals.
@@ -254,6 +283,7 @@ class Runner:
         if not moves:
             return edits
         parameters = {**self.tenant, "ids": [edit.new_id for edit in moves], "old_ids": [edit.old_id for edit in moves]}
+        await self.recall.of_ids(self.conn, self.tenant_id, [edit.new_id for edit in moves if edit.new_id is not None])
         rows = await (await self.conn.execute(_queries.blocked, parameters)).fetchall()
         blocked = {row[0] for row in rows}
         taken: set[UUID] = set()

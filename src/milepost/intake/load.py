@@ -36,9 +36,11 @@ from milepost.intake.queue import Queue
 from milepost.intake.trouble import NOT_THE_BATCHS, Trouble
 from milepost.intake.write import PartitionGone, Writer, read_rows
 from milepost.postgres import Connection, Database, load_queries, translated
-from milepost.schema.compile import CompiledModel
+from milepost.schema.compile import CompiledModel, CompiledPair
 from milepost.schema.models import CurrentModel, current_model
 from milepost.settings import Settings
+from milepost.storage.cold_files import cold_files
+from milepost.storage.recall import Recall
 
 __all__ = ["Lane"]
 
@@ -97,6 +99,7 @@ class Lane:
         self._reader: LaneReader | None = None
         self._current: CurrentModel | None = None
         self._acceptor: Acceptor | None = None
+        self._recall: Recall | None = None
         self.trouble = Trouble(self)
         self._looks: dict[int, int] = {}  # by tenant: for how many more loads ids are looked for before they are inserted
         self._writer = Writer(db)
@@ -252,7 +255,7 @@ class Lane:
     def runner(self, tenant_id: int, *, after_load: bool = False) -> Runner:
         """For commands of one transaction; after_load: in that of a load."""
         assert self._acceptor is not None
-        return Runner(self.conn, tenant_id, self._compiled(), self._acceptor, after_load=after_load)
+        return Runner(self.conn, tenant_id, self._compiled(), self._acceptor, self._recalling(), after_load=after_load)
 
     async def journal(self, tenant_id: int) -> int:
         """Write what the delta holds into the tenant's journal. → its position."""
@@ -319,10 +322,12 @@ class Lane:
         for rows in loads:
             await self._writer.require_partitions(*rows.span())
         async with self.transaction(tenant_id):
-            inserted = await self._writer.write(conn, self._compiled().activity, tenant_id, loads, all_new=all_new)
+            compiled, recall = self._compiled(), self._recalling()
+            inserted = await self._writer.write(conn, compiled.activity, tenant_id, loads, all_new=all_new, recall=recall)
+            await recall.for_delta(conn, tenant_id, compiled, taken_back=False)
             async with conn.pipeline():
                 await conn.execute(_queries.stream, tenant)
-                await derive(conn, self._compiled(), tenant_id, taken_back=False)
+                await derive(conn, compiled, tenant_id, taken_back=False)
                 journal = await conn.execute(_queries.journal, tenant)
                 waited = await conn.execute(parked.TAKE, tenant)
             faults.reach("load.folded")
@@ -358,7 +363,7 @@ class Lane:
         marks = []
         async with self.transaction(tenant_id):
             assert self._acceptor is not None
-            runner = Runner(self.conn, tenant_id, self._compiled(), self._acceptor)
+            runner = self.runner(tenant_id)
             for batch, commands in zip(run, lists, strict=True):
                 answers = await runner.run(commands, batch.received_at)
                 row = await (await self.conn.execute(_queries.journal, {"tenant_id": tenant_id})).fetchone()
@@ -411,24 +416,32 @@ class Lane:
             found = await conn.execute(_queries.next_chunk, {**tenant, "low": low, "rows": CHUNK_ROWS})
             row = await found.fetchone()
             high = row[0] if row else LARGEST_ID
-            span = {**tenant, "low": low, "high": high}
             if column is not None:
-                await conn.execute(column, span)
+                await conn.execute(column, {**tenant, "low": low, "high": high})
             elif part is not None:
-                await conn.execute(compiled.activity.refill, span)
+                high, cold = await self._recalling().chunk(conn, tenant_id, low, high, CHUNK_ROWS)
+                await conn.execute(compiled.activity.refill, {**tenant, "low": low, "high": high})
+                for rows in cold:
+                    await conn.execute(compiled.activity.refill_cold, {**tenant, "cold_rows": rows})
+                if isinstance(part, CompiledPair):  # it is computed from all that an object has, whenever that was
+                    await self._recalling().for_delta(conn, tenant_id, compiled, taken_back=False)
                 await fill(conn, compiled, part, tenant_id)
             faults.reach("fill.folded")
-            if row:
+            if high != LARGEST_ID:
                 await conn.execute(_queries.filled_to, {**tenant, "name": name, "high": high})
             else:
                 await conn.execute(_queries.filled, {**tenant, "name": name})
-        _log.info("history folded", table=name, tenant_id=tenant_id, complete=row is None)
+        _log.info("history folded", table=name, tenant_id=tenant_id, complete=high == LARGEST_ID)
 
     # ── the model ──
 
     def _compiled(self) -> CompiledModel:
         assert self._current is not None
         return self._current.compiled
+
+    def _recalling(self) -> Recall:
+        assert self._recall is not None
+        return self._recall
 
     async def _compile(self) -> None:
         """Compile the current model and make the session's temp tables for it."""
@@ -439,3 +452,4 @@ class Lane:
                 await self.conn.execute(statement)
         self._current = current
         self._acceptor = Acceptor(current.model, current.version)
+        self._recall = Recall(cold_files(self.db.settings), current.compiled.columns, self._writer.require_anew)

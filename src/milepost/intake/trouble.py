@@ -28,6 +28,7 @@ from milepost.intake.fault import Fault, fault_of
 from milepost.intake.isolate import BATCHES_TOGETHER, Care, Isolation
 from milepost.intake.lane import LeaseLost
 from milepost.postgres import translated
+from milepost.storage.cold_files import ColdFileDamaged, StoreUnavailable
 
 if TYPE_CHECKING:
     from milepost.intake.load import Lane
@@ -38,6 +39,8 @@ __all__ = ["NOT_THE_BATCHS", "Trouble"]
 NOT_THE_BATCHS = (DatabaseUnavailable, LeaseLost, Timeout)
 # A session that ended without a word, or for want of memory, or because its transaction took too long: it may be of what it loaded.
 OF_WHAT_IT_LOADED = frozenset({None, "53200", "25P04"})
+# What comes late needs the archive, which does not answer: this tenant's batches wait until it does.
+OF_THE_ARCHIVE = (StoreUnavailable, ColdFileDamaged)
 
 _log = structlog.get_logger(__name__)
 
@@ -120,6 +123,10 @@ class Trouble:
     async def failed(self, tenant_id: int, run: Sequence[Batch], error: Exception) -> int:
         """A run failed, and not by chance. → how many of its batches are done with all the same: 0, but for commands."""
         care = self._tenants.setdefault(tenant_id, Care())
+        if isinstance(error, OF_THE_ARCHIVE):
+            care.wait()
+            _log.warning("a load waits for the archive", lane=self._lane.lane, tenant_id=tenant_id, error=str(error))
+            return 0
         if len(run) > 1:
             care.batches_max = len(run) // 2
             return 0
@@ -166,6 +173,9 @@ class Trouble:
         except Exception as error:
             if self._lane.conn.closed:
                 raise
+            if isinstance(error, OF_THE_ARCHIVE):
+                care.wait()
+                return 0
             isolation.failed(fault_of(error))
         else:
             isolation.went_well(outcome)

@@ -22,6 +22,7 @@ from milepost.intake.names import Names
 from milepost.postgres import Connection, Database, load_queries, translated
 from milepost.schema.compile import CompiledActivity
 from milepost.storage.partitions import Partition, ensure_partitions, list_partitions
+from milepost.storage.recall import Recall
 
 __all__ = ["PartitionGone", "Writer", "read_rows", "stage"]
 
@@ -54,9 +55,24 @@ class Writer:
         self._partitions.clear()
 
     async def write(
-        self, conn: Connection, compiled: CompiledActivity, tenant_id: int, loads: Sequence[LoadRows], *, all_new: bool
+        self,
+        conn: Connection,
+        compiled: CompiledActivity,
+        tenant_id: int,
+        loads: Sequence[LoadRows],
+        *,
+        all_new: bool,
+        recall: Recall,
     ) -> int:
-        """→ how many were new. all_new: raises `Conflict` where an id is there already, or twice, or buried. The partitions must be there."""
+        """→ how many were new. all_new: raises `Conflict` where an id is there already, or twice, or buried, or may be archived. The
+        partitions must be there.
+        """
+        archived = [rows for rows in loads if await recall.reaches(conn, tenant_id, *rows.span())]
+        if archived:
+            if all_new:
+                raise Conflict("Some of it belongs to a time that is archived.")
+            for rows in archived:  # whose partitions may have gone since
+                await self.require_anew(*rows.span())
         for rows in loads:
             actors, groups = await self.names.find(conn, tenant_id, rows.actors, rows.groups)
             if await _decide_ids(conn, tenant_id, rows) and all_new:
@@ -65,7 +81,7 @@ class Writer:
         if all_new and len(loads) == 1 and loads[0].delta_columns == compiled.row.delta:
             written = await self._straight(conn, compiled, tenant_id, loads[0])
         else:
-            written = await _staged(conn, compiled, tenant_id, loads)
+            written = await _staged(conn, compiled, tenant_id, loads, recall if archived else None)
         faults.reach("load.inserted")
         return written
 
@@ -104,6 +120,11 @@ class Writer:
         finally:
             await owner.close()
 
+    async def require_anew(self, low: UUID, high: UUID) -> None:
+        """The same, whatever is remembered."""
+        self._partitions.clear()
+        await self.require_partitions(low, high)
+
     def _covers(self, low: UUID, high: UUID) -> bool:
         for one in self._partitions:
             if one.low <= low < one.high:
@@ -124,9 +145,15 @@ class Writer:
             raise Conflict("An activity lies where no partition is.")
 
 
-async def _staged(conn: Connection, compiled: CompiledActivity, tenant_id: int, loads: Sequence[LoadRows]) -> int:
+async def _staged(
+    conn: Connection, compiled: CompiledActivity, tenant_id: int, loads: Sequence[LoadRows], recall: Recall | None
+) -> int:
+    """recall: where some may be in the archive."""
     for rows in loads:
         await stage(conn, compiled, rows)
+    if recall is not None:
+        staged = [row[0] for row in await (await conn.execute(_queries.staged_ids)).fetchall()]
+        await conn.execute(_queries.drop_staged, {"ids": await recall.known(conn, tenant_id, staged)})
     faults.reach("load.copied")
     return (await conn.execute(compiled.insert, {"tenant_id": tenant_id})).rowcount
 

@@ -14,3 +14,11 @@ SELECT EXISTS (
     SELECT FROM milepost.tombstone t
     WHERE t.tenant_id = %(tenant_id)s AND t.id >= %(low)s AND t.id <= %(high)s AND t.id IN (SELECT id FROM delta)
 )
+
+-- name: staged_ids
+-- What came, to be looked for in the archive.
+SELECT DISTINCT id FROM stage
+
+-- name: drop_staged
+-- They are in the archive, and counted.
+DELETE FROM stage WHERE id = ANY (%(ids)s::uuid[])

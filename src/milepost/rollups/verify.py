@@ -7,6 +7,8 @@ counts with the days' values, latest and pairs tables with the activities. A goa
 whatever its rollup's rows say, and compared with what its reader is answered (see `verify_goals`). Search documents are compared up to
 the position that their index has reached.
 
+Activities that were archived count as those in PostgreSQL do: each snapshot has both (`storage.whole`).
+
 A table that is still being filled from history is left out, and named in `filling`; so are its goals.
 """
 
@@ -24,8 +26,10 @@ from milepost.model import Goal, Model
 from milepost.postgres import Connection, Database, load_queries
 from milepost.rollups.filling import BeingFilled
 from milepost.rollups.verify_goals import compared_goals
-from milepost.schema.compile import Check, CompiledMilestones, CompiledModel, CompiledSearch
+from milepost.schema.compile import CompiledMilestones, CompiledModel, CompiledSearch
 from milepost.schema.models import current_model
+from milepost.storage.manifest import files_between
+from milepost.storage.whole import Whole
 
 __all__ = ["Verification", "verify"]
 
@@ -63,8 +67,9 @@ async def verify(
     async with db.transaction("analytics") as conn:
         compiled = (await current_model(conn)).compiled
         tenants = await (await conn.execute(_queries.tenants, {"name": tenant})).fetchall()
-    for tenant_id, name in tenants:
-        await _verify_tenant(db, compiled, tenant_id, name, outcome, on_progress or (lambda _: None), now)
+    async with await Whole.open(db, compiled.columns) as whole:
+        for tenant_id, name in tenants:
+            await _verify_tenant(db, whole, compiled, tenant_id, name, outcome, on_progress or (lambda _: None), now)
     telemetry.count("verify_checked", outcome.checked)
     telemetry.count("verify_differences", outcome.differences)
     return outcome
@@ -72,6 +77,7 @@ async def verify(
 
 async def _verify_tenant(
     db: Database,
+    whole: Whole,
     compiled: CompiledModel,
     tenant_id: int,
     tenant: str,
@@ -94,27 +100,30 @@ async def _verify_tenant(
         for check in part.verify:
             on_progress(f"{tenant}: {name} {check.what}")
             if not check.chunked:
-                await _verify_check(db, check, values, outcome, tenant, name)
+                async with whole.snapshot(tenant_id) as conn:
+                    await _compare(conn, whole.over(check.sql), values, outcome, tenant, check.what, name)
                 continue
             if spans is None:
                 spans = [span async for span in _spans(db, part.table, values)]
             for first, last in spans:
-                await _verify_check(db, check, {**values, "first": first, "last": last}, outcome, tenant, name)
+                async with whole.snapshot(tenant_id, *_ids_of(first, last)) as conn:
+                    span = {**values, "first": first, "last": last}
+                    await _compare(conn, whole.over(check.sql), span, outcome, tenant, check.what, name)
     if compiled.search is not None:
         on_progress(f"{tenant}: search")
-        await _verify_search(db, compiled.search, tenant_id, tenant, outcome)
+        await _verify_search(db, whole, compiled.search, tenant_id, tenant, outcome)
     for goal in compiled.model.goals.values():
         if f"rollup_{goal.rollup}" not in filling:
             on_progress(f"{tenant}: goal {goal.name}")
-            await _verify_goal(db, compiled.model, goal, tenant_id, tenant, outcome, now or datetime.now(UTC))
+            await _verify_goal(whole, compiled.model, goal, tenant_id, tenant, outcome, now or datetime.now(UTC))
 
 
 async def _verify_goal(
-    db: Database, model: Model, goal: Goal, tenant_id: int, tenant: str, outcome: Verification, now: datetime
+    whole: Whole, model: Model, goal: Goal, tenant_id: int, tenant: str, outcome: Verification, now: datetime
 ) -> None:
     try:
-        async with db.transaction("analytics", tenant_id=tenant_id, snapshot=True) as conn:
-            async for found in compared_goals(conn, tenant_id, model, goal, now=now):
+        async with whole.snapshot(tenant_id) as conn:
+            async for found in compared_goals(conn, tenant_id, model, goal, now=now, over=whole.over):
                 outcome.checked += 1
                 if found.served != found.recomputed:
                     outcome.note(
@@ -131,28 +140,25 @@ async def _verify_goal(
         outcome.filling.append(f"{tenant}: {error.facts['name']}")
 
 
-async def _verify_search(db: Database, search: CompiledSearch, tenant_id: int, tenant: str, outcome: Verification) -> None:
+async def _verify_search(
+    db: Database, whole: Whole, search: CompiledSearch, tenant_id: int, tenant: str, outcome: Verification
+) -> None:
     """The documents of all that the index covers, up to its position, in spans of ids that leave out none."""
     low: UUID | None = SMALLEST_ID
     while low is not None:
         values = {"tenant_id": tenant_id, "low": low}
-        async with db.transaction("analytics", tenant_id=tenant_id, snapshot=True) as conn:
+        async with db.transaction("analytics", tenant_id=tenant_id) as conn:
             row = await (await conn.execute(_queries.rows_between, {**values, "rows": SPAN_ROWS})).fetchone()
-            await _compare(
-                conn, search.verify, {**values, "high": row[0] if row else LARGEST_ID}, outcome, tenant, "search", ""
-            )
-        low = row[0] if row else None
+            ends = [row[0]] if row else []
+            ends += [end for end in await _ends_of_files(conn, tenant_id, low) if end > low][:1]
+        high = min(ends, default=LARGEST_ID)
+        async with whole.snapshot(tenant_id, low, high) as conn:
+            await _compare(conn, whole.over(search.verify), {**values, "high": high}, outcome, tenant, "search", "")
+        low = high if ends else None
     async with db.transaction("analytics", tenant_id=tenant_id) as conn:
-        whole = await (await conn.execute(_queries.is_searched, {**values, "fingerprint": search.fingerprint})).fetchone()
-    if whole is None:
+        searched = await (await conn.execute(_queries.is_searched, {**values, "fingerprint": search.fingerprint})).fetchone()
+    if searched is None:
         outcome.filling.append(f"{tenant}: search")
-
-
-async def _verify_check(
-    db: Database, check: Check, values: dict[str, Any], outcome: Verification, tenant: str, name: str
-) -> None:
-    async with db.transaction("analytics", tenant_id=values["tenant_id"], snapshot=True) as conn:
-        await _compare(conn, check.sql, values, outcome, tenant, check.what, name)
 
 
 async def _compare(
@@ -181,7 +187,9 @@ async def _spans(db: Database, table: str, values: dict[str, Any]) -> AsyncItera
         oldest, newest = await (await conn.execute(_queries.span, values)).fetchone() or (None, None)
         extent = _queries.extent.replace("{table}", table)
         first_row, last_row = await (await conn.execute(extent, values)).fetchone() or (None, None)
+        files = await files_between(conn, values["tenant_id"], SMALLEST_ID, LARGEST_ID)
     edges = [moment.astimezone(UTC).replace(tzinfo=None) for moment in (oldest, newest) if moment is not None]
+    edges += [occurred_at_of(id).replace(tzinfo=None) for file in files for id in (file.low, file.high)]
     edges += [bucket for bucket in (first_row, last_row) if bucket is not None]
     if not edges:
         return
@@ -192,9 +200,23 @@ async def _spans(db: Database, table: str, values: dict[str, Any]) -> AsyncItera
         async with db.transaction("analytics", tenant_id=values["tenant_id"]) as conn:
             parameters = {**values, "low": id_from(at.replace(tzinfo=UTC)), "rows": SPAN_ROWS}
             row = await (await conn.execute(_queries.rows_between, parameters)).fetchone()
-        until = end if row is None else max(at + timedelta(days=1), _day(occurred_at_of(row[0]).replace(tzinfo=None)))
+            ends = [row[0]] if row else []
+            ends += list(await _ends_of_files(conn, values["tenant_id"], parameters["low"]))[:1]
+        until = max(at + timedelta(days=1), _day(occurred_at_of(min(ends)).replace(tzinfo=None))) if ends else end
         yield at, min(until, end)
         at = until
+
+
+async def _ends_of_files(conn: Connection, tenant_id: int, low: UUID) -> list[UUID]:
+    """Above which ids the files of the archive end, from `low` on, in order: as good as any for the ends of spans."""
+    return sorted(UUID(int=file.high.int + 1) for file in await files_between(conn, tenant_id, low, LARGEST_ID))
+
+
+def _ids_of(first: datetime, last: datetime) -> tuple[UUID, UUID]:
+    """All that can lie in these local days, and not much more."""
+    around = timedelta(hours=27)
+    low = max(first, datetime.min + around) - around
+    return id_from(low.replace(tzinfo=UTC)), id_from(last.replace(tzinfo=UTC) + around)
 
 
 def _day(moment: datetime) -> datetime:

@@ -10,7 +10,7 @@ tomorrow, made from the days that are compared as rows of the rollup.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -47,15 +47,17 @@ class ComparedGoal:
 
 
 async def compared_goals(
-    conn: Connection, tenant_id: int, model: Model, goal: Goal, *, now: datetime
+    conn: Connection, tenant_id: int, model: Model, goal: Goal, *, now: datetime, over: Callable[[str], str]
 ) -> AsyncIterator[ComparedGoal]:
-    """conn: in a snapshot of its own, whose settings this changes. Raises `BeingFilled` as the reader does."""
+    """conn: in a snapshot of its own, whose settings this changes. over: makes the statement read what is archived, too. Raises
+    `BeingFilled` as the reader does.
+    """
     await conn.execute(_queries.unhurried)
     low, high = _ids(model, goal, now)
     parameters: dict[str, Any] = {"tenant_id": tenant_id, "now": now, "low": low, "high": high}
     (key,) = model.rollups[goal.rollup].by
     async with conn.cursor(name="goals") as cursor:
-        await cursor.execute(recomputed_goal(model, goal), parameters)
+        await cursor.execute(over(recomputed_goal(model, goal)), parameters)
         while rows := await cursor.fetchmany(PAGE):
             served = await progress_of(conn, tenant_id, model, goal, [row[0] for row in rows], now=now)
             for (entity, value, target), progress in zip(rows, served, strict=True):

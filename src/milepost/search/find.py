@@ -11,8 +11,8 @@ It costs a bounded amount: `end` says below which id nothing was looked at, and 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, LiteralString
 from uuid import UUID
@@ -22,7 +22,9 @@ from milepost.activity import AUDIENCES
 from milepost.postgres import Connection, load_queries
 from milepost.rollups.read import put_words
 from milepost.search.query import Query
+from milepost.storage.cold import Cold
 from milepost.storage.filters import Lookup
+from milepost.storage.manifest import files_between
 
 __all__ = ["Found", "find"]
 
@@ -37,10 +39,11 @@ WHOLE_MS = 60_000  # longer than a statement may take
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """ids: newest first. end: below this id nothing was looked at; None: all was."""
+    """ids: newest first. end: below this id nothing was looked at; None: all was. cold: the rows of those that are archived."""
 
     ids: list[UUID]
     end: UUID | None
+    cold: Mapping[UUID, bytes] = field(default_factory=dict)
 
 
 async def find(
@@ -54,10 +57,11 @@ async def find(
     high: UUID,
     limit: int,
     whole: bool = False,
+    cold: Cold | None = None,
 ) -> Found:
     """The newest `limit` from `low` on, below `high`. whole: however many are looked at for it, where an earlier find with bounds
-    has set `low`. conn: in a snapshot, planned by index."""
-    return await _Finding(conn, tenant_id, query, filter, reader, low, limit, whole).run(high)
+    has set `low`. conn: in a snapshot, planned by index. cold: where what is not in PostgreSQL is looked for."""
+    return await _Finding(conn, tenant_id, query, filter, reader, low, limit, whole, cold).run(high)
 
 
 class _Finding:
@@ -71,8 +75,12 @@ class _Finding:
         low: UUID,
         limit: int,
         whole: bool,
+        cold: Cold | None,
     ) -> None:
         self.conn = conn
+        self.tenant_id = tenant_id
+        self.cold = cold
+        self.rows: dict[UUID, bytes] = {}  # of cold ones
         self.query = query
         self.filter = filter
         self.low = low
@@ -81,13 +89,17 @@ class _Finding:
         self.candidates = sys.maxsize if whole else CANDIDATES_MAX
         self.patience_ms = WHOLE_MS if whole else PATIENCE_MS
         self.ids: list[UUID] = []
+        self.leads = False
         self.parameters = {**filter.parameters, **reader.parameters, "tenant_id": tenant_id, "query": query.text}
-        self.tested = put_words(_queries.tested, tests="".join(f" AND {test}" for test in filter.tests), visible=reader.visible)
+        words = {"tests": "".join(f" AND {test}" for test in filter.tests), "visible": reader.visible}
+        self.tested = put_words(_queries.tested, **words)
+        self.tested_cold = put_words(_queries.tested_cold, **words)
 
     async def run(self, high: UUID) -> Found:
         end: UUID | None = high
+        self.leads = bool(self.filter.tests) and not await self._reaches_archive(high)
         while end is not None and len(self.ids) < self.limit:
-            if self.filter.tests:
+            if self.leads:
                 end = await self._led(end)
             if end is not None and len(self.ids) < self.limit:
                 end = await self._by_words(end)
@@ -96,7 +108,11 @@ class _Finding:
         if len(self.ids) > self.limit or (end is not None and len(self.ids) == self.limit):
             self.ids = self.ids[: self.limit]
             end = self.ids[-1]
-        return Found(ids=self.ids, end=end)
+        return Found(ids=self.ids, end=end, cold={id_: self.rows[id_] for id_ in self.ids if id_ in self.rows})
+
+    async def _reaches_archive(self, high: UUID) -> bool:
+        """Then no index of a filter has all there is, while words are indexed of what is archived, too."""
+        return self.cold is not None and bool(await files_between(self.conn, self.tenant_id, self.low, high))
 
     async def _led(self, high: UUID) -> UUID | None:
         """What the filter's index has first."""
@@ -128,7 +144,7 @@ class _Finding:
                 "low": self.low,
                 "high": high,
                 "most": most,
-                "walked": 0 if self.filter.tests else WALKED_MAX,
+                "walked": 0 if self.leads else WALKED_MAX,
                 "patience_ms": max(0, round((until - monotonic()) * 1000)),
             }
             rows = await (await self.conn.execute(_queries.matches, values)).fetchall()
@@ -148,4 +164,13 @@ class _Finding:
         if ids:
             values: dict[str, Any] = {**self.parameters, "ids": list(ids), "first": min(ids), "last": max(ids)}
             rows = await (await self.conn.execute(self.tested, values)).fetchall()
-            self.ids += sorted((row[0] for row in rows), reverse=True)
+            found = {row[0] for row in rows}
+            if self.cold is not None and len(found) < len(ids):
+                others = [id_ for id_ in ids if id_ not in found]
+                cold = await self.cold.of_ids(
+                    self.conn, self.tenant_id, others, matches=self.tested_cold, parameters=self.parameters
+                )
+                # A document is of the id that it names, not of what became of it.
+                self.rows |= {asked: row for asked, (id_, row) in cold.items() if asked == id_}
+                found |= self.rows.keys() & set(others)
+            self.ids += sorted(found, reverse=True)

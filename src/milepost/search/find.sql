@@ -16,6 +16,13 @@ JOIN milepost.search_document d ON d.tenant_id = %(tenant_id)s AND d.id = i.id
 JOIN milepost.activity s ON s.tenant_id = %(tenant_id)s AND s.id = i.id AND s.id >= %(first)s AND s.id <= %(last)s
 WHERE s.version = d.version AND d.words @@ %(query)s::tsquery{tests} AND {visible}
 
+-- name: tested_cold
+-- The same as a condition on cold activities `s`.
+EXISTS (
+    SELECT FROM milepost.search_document d
+    WHERE d.tenant_id = %(tenant_id)s AND d.id = s.id AND d.version = s.version AND d.words @@ %(query)s::tsquery
+){tests} AND {visible}
+
 -- name: led_by_id
 -- The end of a filter's index that is by id.
 SELECT 0, p.id FROM (

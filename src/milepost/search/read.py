@@ -32,6 +32,7 @@ from milepost.search.query import Query, read_query
 from milepost.search.shown import facets, highlights, ranks
 from milepost.storage.activities import Presenter, by_ids, rfc3339
 from milepost.storage.by_index import plan_by_index
+from milepost.storage.cold import Cold
 from milepost.storage.filters import Filter, Lookup, lookup
 
 __all__ = ["SET_MAX", "Search", "SearchPage", "search_page"]
@@ -74,7 +75,7 @@ async def search_page(
     if compiled.search is None:
         raise InvalidInput(errors=(FieldError("/q", "the model declares nothing to search: no field with `search`"),))
     await plan_by_index(conn, sorts=True)
-    reading = await _Reading.of(conn, tenant_id, asked, compiled, compiled.search, reader)
+    reading = await _Reading.of(conn, tenant_id, asked, compiled, compiled.search, reader, presenter.cold)
     return await reading.page(presenter, limit, after)
 
 
@@ -90,10 +91,18 @@ class _Reading:
     low: UUID
     high: UUID
     covered_from: UUID
+    cold: Cold | None
 
     @classmethod
     async def of(
-        cls, conn: Connection, tenant_id: int, asked: Search, compiled: CompiledModel, search: CompiledSearch, reader: Reader
+        cls,
+        conn: Connection,
+        tenant_id: int,
+        asked: Search,
+        compiled: CompiledModel,
+        search: CompiledSearch,
+        reader: Reader,
+        cold: Cold | None,
     ) -> _Reading:
         query = await read_query(conn, asked.q, search.configurations)
         filter = asked.filter
@@ -119,6 +128,7 @@ class _Reading:
             low=max(SMALLEST_ID if filter.since is None else id_from(filter.since), reached.covered_from),
             high=LARGEST_ID if filter.until is None else id_from(filter.until),
             covered_from=reached.covered_from,
+            cold=cold,
         )
 
     async def page(self, presenter: Presenter, limit: int, after: bytes | None) -> SearchPage:
@@ -127,7 +137,9 @@ class _Reading:
             more["covered_from"] = None if self.covered_from == LARGEST_ID else rfc3339(occurred_at_of(self.covered_from))
         if self.asked.facets:
             counted = await self.find(self.low, self.high, SET_MAX)
-            more["facets"] = await facets(self.conn, self.tenant_id, counted.ids, self.asked.facets)
+            more["facets"] = await facets(
+                self.conn, self.tenant_id, counted.ids, self.asked.facets, list(counted.cold.values())
+            )
             more["counted"] = _extent(counted)
         if self.asked.order == "newest":
             ids, following = await self.newest(limit, after)
@@ -167,8 +179,9 @@ class _Reading:
         if self.filter is None or low >= high:
             return Found(ids=[], end=None)
         return await find(
-            self.conn, self.tenant_id, self.query, self.filter, self.reader, low=low, high=high, limit=limit, whole=whole
-        )
+            self.conn, self.tenant_id, self.query, self.filter, self.reader,
+            low=low, high=high, limit=limit, whole=whole, cold=self.cold,
+        )  # fmt: skip
 
     async def shown(self, ids: list[UUID], presenter: Presenter) -> list[dict[str, Any]]:
         if not ids:
@@ -176,7 +189,11 @@ class _Reading:
         found = await by_ids(self.conn, self.tenant_id, ids, presenter, reader=self.reader)
         items = [found[id_][1] for id_ in ids]
         if self.asked.highlight:
-            marked = await highlights(self.conn, self.tenant_id, ids, self.query, self.search)
+            cold: list[bytes] = []
+            if self.cold is not None:
+                rows = await self.cold.of_ids(self.conn, self.tenant_id, ids, parameters={})
+                cold = [row for _, row in rows.values()]
+            marked = await highlights(self.conn, self.tenant_id, ids, self.query, self.search, cold)
             items = [{**item, "highlight": marked[id_]} for id_, item in zip(ids, items, strict=True)]
         return items
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import html
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 from milepost.access.actors import actor_names
-from milepost.postgres import Connection, load_queries
+from milepost.postgres import Connection, JsonText, load_queries
 from milepost.rollups.read import put_words
 from milepost.schema.compile import EVERYTHING_IN_DATA, CompiledSearch
 from milepost.search.query import Query
@@ -24,16 +24,16 @@ BEGIN, END = "\ue000", "\ue001"  # what ts_headline puts around a word (`schema/
 
 
 async def facets(
-    conn: Connection, tenant_id: int, ids: Sequence[UUID], names: Sequence[str]
+    conn: Connection, tenant_id: int, ids: Sequence[UUID], names: Sequence[str], cold: Sequence[bytes] = ()
 ) -> dict[str, list[dict[str, Any]]]:
-    """Of these activities, by facet: each value with how many have it, the most frequent first. What has none is not counted."""
+    """Of these activities, by facet: each value with how many have it, the most frequent first. What has none is not counted. cold: the
+    rows of those that are archived.
+    """
     counted: dict[str, Counter[Any]] = {name: Counter() for name in names}
-    if ids:
-        values = {"tenant_id": tenant_id, "ids": list(ids), "first": min(ids), "last": max(ids)}
-        for row in await (await conn.execute(_queries.of_facets, values)).fetchall():
-            for name, value in zip(FACETS, row, strict=True):
-                if name in counted and value != "":
-                    counted[name][value] += 1
+    for row in await _of_both(conn, tenant_id, _queries.of_facets, ids, cold, {}):
+        for name, value in zip(FACETS, row, strict=True):
+            if name in counted and value != "":
+                counted[name][value] += 1
     most = {
         name: sorted(count.items(), key=lambda one: (-one[1], one[0]))[:FACET_VALUES_MAX] for name, count in counted.items()
     }
@@ -50,21 +50,44 @@ async def ranks(conn: Connection, tenant_id: int, ids: Sequence[UUID], query: Qu
 
 
 async def highlights(
-    conn: Connection, tenant_id: int, ids: Sequence[UUID], query: Query, search: CompiledSearch
+    conn: Connection,
+    tenant_id: int,
+    ids: Sequence[UUID],
+    query: Query,
+    search: CompiledSearch,
+    cold: Sequence[bytes] = (),
 ) -> dict[UUID, dict[str, str]]:
-    """id → field → HTML: its text around what was found, escaped, with the words in <mark>. Fields without any are left out."""
-    if not ids:
-        return {}
+    """id → field → HTML: its text around what was found, escaped, with the words in <mark>. Fields without any are left out. cold: the
+    rows of those that are archived.
+    """
     values: dict[str, Any] = {f"query_{name}": text for name, text in query.by_configuration.items()}
-    values |= {"tenant_id": tenant_id, "ids": list(ids), "first": min(ids), "last": max(ids)}
     statement = put_words(_queries.headlines, headlines=search.headlines)
     found = {}
-    for id_, shown in await (await conn.execute(statement, values)).fetchall():
+    for id_, shown in await _of_both(conn, tenant_id, statement, ids, cold, values):
         everything = shown.pop(EVERYTHING_IN_DATA, None)
         fields = {name: text for path, text in _texts(everything) if BEGIN in text for name in [".".join(path)]}
         fields |= {name: text for name, text in shown.items() if text is not None and BEGIN in text}
         found[id_] = {name: _marked(text) for name, text in fields.items()}
     return found
+
+
+async def _of_both(
+    conn: Connection,
+    tenant_id: int,
+    statement: LiteralString,
+    ids: Sequence[UUID],
+    cold: Sequence[bytes],
+    values: dict[str, Any],
+) -> list[tuple[Any, ...]]:
+    """The statement's rows of these activities, wherever they are."""
+    rows: list[tuple[Any, ...]] = []
+    if ids:
+        span = {"tenant_id": tenant_id, "ids": list(ids), "first": min(ids), "last": max(ids)}
+        rows += await (await conn.execute(put_words(statement, activities=_queries.hot), values | span)).fetchall()
+    if cold:
+        given = values | {"cold_rows": JsonText(b"[" + b",".join(cold) + b"]")}
+        rows += await (await conn.execute(put_words(statement, activities=_queries.cold), given)).fetchall()
+    return rows
 
 
 def _texts(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -1,8 +1,18 @@
+-- What is asked of activities `s` is asked of both kinds: {activities} is one of these two.
+
+-- name: hot
+-- Those in PostgreSQL.
+SELECT s.* FROM unnest(%(ids)s::uuid[]) AS i (id)
+JOIN milepost.activity s ON s.tenant_id = %(tenant_id)s AND s.id = i.id AND s.id >= %(first)s AND s.id <= %(last)s
+
+-- name: cold
+-- Those in the archive.
+SELECT s.* FROM jsonb_populate_recordset(NULL::milepost.activity, %(cold_rows)s) s
+
 -- name: of_facets
 -- What the facets are counted by.
 SELECT s.verb, s.source, s.status, s.actor_id
-FROM unnest(%(ids)s::uuid[]) AS i (id)
-JOIN milepost.activity s ON s.tenant_id = %(tenant_id)s AND s.id = i.id AND s.id >= %(first)s AND s.id <= %(last)s
+FROM ({activities}) s
 
 -- name: ranks
 -- Cover density: words that stand near one another count more. A document's own words are all that it takes.
@@ -13,5 +23,4 @@ JOIN milepost.search_document d ON d.tenant_id = %(tenant_id)s AND d.id = i.id
 -- name: headlines
 -- The text is parsed again for it, so it is asked of the page's activities alone.
 SELECT s.id, {headlines}
-FROM unnest(%(ids)s::uuid[]) AS i (id)
-JOIN milepost.activity s ON s.tenant_id = %(tenant_id)s AND s.id = i.id AND s.id >= %(first)s AND s.id <= %(last)s
+FROM ({activities}) s

@@ -16,6 +16,8 @@ from milepost.access.viewer import EVERYTHING, Reader
 from milepost.activity import AUDIENCES
 from milepost.postgres import Connection, load_queries
 from milepost.schema.compile import ActivityColumn
+from milepost.storage.cold import Cold
+from milepost.storage.cold_files import ColdFiles
 
 __all__ = ["Presenter", "by_ids", "rfc3339"]
 
@@ -44,9 +46,12 @@ _PLAIN = (
 
 
 class Presenter:
-    """Selects and presents activities. columns: every column that a model ever added (`CompiledModel.columns`)."""
+    """Selects and presents activities. columns: every column that a model ever added (`CompiledModel.columns`). files: of the archive;
+    None: where only what is in PostgreSQL is read.
+    """
 
-    def __init__(self, columns: Mapping[str, ActivityColumn]) -> None:
+    def __init__(self, columns: Mapping[str, ActivityColumn], files: ColdFiles | None = None) -> None:
+        self.cold = None if files is None else Cold(files, columns)
         self.measures = tuple((name[2:], column.scale) for name, column in columns.items() if name.startswith("m_"))
         self.columns: LiteralString = ", ".join((*_PLAIN, *(f"s.m_{name}" for name, _ in self.measures)))
 
@@ -105,4 +110,15 @@ async def by_ids(
     query = _queries.by_ids.replace("{columns}", columns).replace("{visible}", reader.visible)
     given = {"ids": list(ids), "tenant_id": tenant_id} | reader.parameters
     rows = await (await conn.execute(query, given)).fetchall()
+    missing = set(ids).difference(row[0] for row in rows)
+    if missing and presenter.cold is not None:
+        rows += await _cold_by_ids(conn, tenant_id, sorted(missing), presenter.cold, columns, reader)
     return {row[0]: (row[1], presenter.present(row[1:-1]), row[-1]) for row in rows}
+
+
+async def _cold_by_ids(
+    conn: Connection, tenant_id: int, ids: Sequence[UUID], cold: Cold, columns: LiteralString, reader: Reader
+) -> list[tuple[Any, ...]]:
+    found = await cold.of_ids(conn, tenant_id, ids, matches=reader.visible, parameters=reader.parameters)
+    shown = {row[0]: row for row in await cold.shown(conn, tenant_id, [row for _, row in found.values()], columns)}
+    return [(asked, *shown[id]) for asked, (id, _) in found.items()]

@@ -9,6 +9,7 @@ from litestar import Response, delete, get
 from milepost.access.keys import list_keys, revoke_key
 from milepost.access.limits import default_limits, read_limits, read_use
 from milepost.intake.queue import backlog
+from milepost.storage.check import listed, shown
 from milepost.web import schemas
 from milepost.web.answers import answer, page, tagged
 from milepost.web.openapi import documented
@@ -44,6 +45,20 @@ async def keys(request: ApiRequest) -> Response[bytes]:
     tenant_id = request.user.tenant_id
     async with request.services.db.transaction("point", tenant_id=tenant_id) as conn:
         return page(request, list(await list_keys(conn, tenant_id)), None)
+
+
+@get(
+    "/v1/admin/archive",
+    guards=[admins],
+    summary="The tenant's files in the archive",
+    description="In the order of time. Archiving and restoring are the operator's: `milepost archive`.",
+    opt=documented("Running it", schemas.ArchivedFiles),
+)
+async def archive(request: ApiRequest) -> Response[bytes]:
+    tenant_id = request.user.tenant_id
+    async with request.services.db.transaction("point", tenant_id=tenant_id) as conn:
+        found = await listed(conn, tenant_id)
+    return page(request, [shown(file, since) for _, file, since in found], None)
 
 
 @get(
@@ -89,4 +104,4 @@ async def model(request: ApiRequest) -> Response[bytes]:
     return tagged(request, {"version": served.version, "name": served.model.name, "toml": served.toml})
 
 
-routes = [lanes, limits, keys, revoke, model]
+routes = [archive, lanes, limits, keys, revoke, model]

@@ -20,6 +20,7 @@ from milepost.postgres import Connection, Database, Listener, load_queries
 from milepost.schema.compile import CompiledModel
 from milepost.schema.models import current_model
 from milepost.storage.activities import Presenter
+from milepost.storage.cold_files import cold_files
 from milepost.web.problems import NotReady
 
 __all__ = ["Models", "Served"]
@@ -92,7 +93,7 @@ class Models:
             toml=found.toml,
             model=found.model,
             compiled=found.compiled,
-            presenter=Presenter(found.compiled.columns),
+            presenter=Presenter(found.compiled.columns, cold_files(self._db.settings)),
             acceptor=Acceptor(found.model, found.version),
             acceptor_of_thread=Acceptor(found.model, found.version),
         )

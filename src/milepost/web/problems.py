@@ -38,6 +38,7 @@ from milepost.errors import (
 )
 from milepost.intake.pressure.refusal import LimitReached, Overfull, Refused
 from milepost.rollups.filling import BeingFilled
+from milepost.storage.cold_files import ColdFileDamaged, StoreUnavailable
 
 __all__ = [
     "KINDS",
@@ -197,6 +198,14 @@ KINDS: dict[str, Kind] = {
             retry_after_s=1,
         ),
         Kind(
+            slug="archive-unavailable",
+            status=503,
+            title="The archive cannot be read",
+            meaning="What was asked for is archived, and its file is missing, damaged, or on a store that does not answer. What is not "
+            "archived goes on being answered.",
+            retry_after_s=5,
+        ),
+        Kind(
             slug="too-slow",
             status=503,
             title="It took too long",
@@ -224,6 +233,8 @@ _SLUGS: tuple[tuple[type[Exception], str], ...] = (
     (BeingFilled, "being-filled"),
     (DatabaseUnavailable, "unavailable"),
     (QueueUnavailable, "unavailable"),
+    (ColdFileDamaged, "archive-unavailable"),
+    (StoreUnavailable, "archive-unavailable"),
     (Timeout, "too-slow"),
 )
 

@@ -316,6 +316,21 @@ class Lanes(Struct):
     next: None
 
 
+class ArchivedFile(Struct):
+    part: Annotated[str, Meta(description="The partition that its activities left, such as `activity_2026_03`.")]
+    path: Annotated[str, Meta(description="On the object store.")]
+    from_: Annotated[str, Meta(description="When its first activity occurred.")] = field(name="from")
+    to: Annotated[str, Meta(description="And its last.")]
+    rows: Annotated[int, Meta(description="Activities in it.")]
+    bytes: int
+    since: Annotated[str, Meta(description="Since when it counts.")]
+
+
+class ArchivedFiles(Struct):
+    items: list[ArchivedFile]
+    next: None
+
+
 class LimitsShown(Struct):
     rate: Annotated[float | None, Meta(description="Activities a second; null: no limit.")]
     burst: Annotated[float | None, Meta(description="How many at once after a pause; null: ten seconds of the rate.")]

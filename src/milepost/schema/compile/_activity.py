@@ -99,6 +99,7 @@ class CompiledActivity:
     of_groups: str | None  # those that count for `groups` and what is below them
     of_actors: str | None  # those of the members `actors`
     refill: str  # activities from `low` on, below `high` → delta, sign +1
+    refill_cold: str  # those of them that are archived, given as `cold_rows`
     take_over: dict[str, str]  # by column: fills it from `data`, for activities from `low` on, below `high`
 
 
@@ -221,6 +222,10 @@ SELECT -1, {delta_names} FROM milepost.activity
 WHERE tenant_id = %(tenant_id)s AND actor_id = ANY (%(actors)s) AND id >= %(low)s"""
     refill = f"""INSERT INTO delta (sign, {delta_names})
 SELECT 1, {delta_names} FROM milepost.activity WHERE tenant_id = %(tenant_id)s AND id >= %(low)s AND id < %(high)s"""
+    refill_cold = f"""INSERT INTO delta (sign, {delta_names})
+SELECT 1, {delta_names} FROM jsonb_populate_recordset(NULL::milepost.activity, %(cold_rows)s) s
+WHERE NOT EXISTS (SELECT FROM milepost.activity h WHERE h.tenant_id = %(tenant_id)s AND h.id = s.id)
+    AND NOT EXISTS (SELECT FROM milepost.tombstone t WHERE t.tenant_id = %(tenant_id)s AND t.id = s.id)"""
     take_over = {}
     for name, declared in model.fields().items():
         if f"d_{name}" in own:
@@ -234,6 +239,7 @@ SELECT 1, {delta_names} FROM milepost.activity WHERE tenant_id = %(tenant_id)s A
         of_groups=of_groups if ids else None,
         of_actors=of_actors if membership else None,
         refill=refill,
+        refill_cold=refill_cold,
         ddl=tuple(ddl),
         temp_ddl=(
             "CREATE TEMP SEQUENCE IF NOT EXISTS stage_n CACHE 1000",

@@ -1,0 +1,206 @@
+"""Parquet, by DuckDB: cold rows written, summed up, looked for and read back.
+
+All of it runs in a thread, on cursors of one in-memory database of the process, which may take `MEMORY` and spills beyond it; nothing is
+installed or loaded from anywhere. A file is sorted by id, in groups of `GROUP_ROWS` rows with the bounds of each column, so a stretch of
+ids reads the groups that it touches, and of these the columns that are asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from tempfile import gettempdir
+from threading import Lock
+from typing import Any
+from uuid import UUID
+
+from milepost.activity import HASH_MASK
+from milepost.errors import MilepostError
+from milepost.storage._cold_columns import ColdColumn, duck_mark
+
+__all__ = ["ColdFileDamaged", "Source", "Sum", "bounds_of_ids", "in_thread", "read", "summed", "to_csv", "write"]
+
+MEMORY = "512MB"
+THREADS = 1  # a second one would take what readers and loads have
+GROUP_ROWS = 32_768
+LEVEL = 15  # of zstd: 6 takes a fourteenth more bytes and a third of the time
+LINE_BYTES_MAX = 128 * 1024 * 1024
+PARAMETER = re.compile(r"\$([a-z_][a-z0-9_]*)")
+NEWEST_FIRST = "c.us DESC, c.hash DESC"
+
+_CSV = "header = false, delim = ',', quote = '\"', escape = '\"', nullstr = '\\N', allow_quoted_nulls = false"
+
+
+class ColdFileDamaged(MilepostError):
+    """A file of the archive is missing, or is not what was written."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A file of cold rows, here on disk. columns: the names that it has."""
+
+    path: Path
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sum:
+    """rows: how many. marks: their sum. span: the first and last id as (us, hash, us, hash); None where there is no row."""
+
+    rows: int
+    marks: int
+    span: tuple[int, int, int, int] | None
+
+
+@cache
+def _database() -> Any:
+    import duckdb  # 40 ms and 30 MB that a process without an archive need not pay
+
+    config = {"autoinstall_known_extensions": False, "autoload_known_extensions": False, "threads": THREADS}
+    return duckdb.connect(
+        ":memory:", config={**config, "memory_limit": MEMORY, "temp_directory": f"{gettempdir()}/milepost-duckdb"}
+    )
+
+
+_opening = Lock()
+
+
+def _run(statement: str, parameters: Mapping[str, Any] | None = None) -> Any:
+    """A cursor that has run it."""
+    import duckdb
+
+    with _opening:
+        cursor = _database().cursor()
+    try:
+        # Only those that the statement names: DuckDB refuses others.
+        named = set(PARAMETER.findall(statement))
+        given = {name: value for name, value in (parameters or {}).items() if name in named}
+        return cursor.execute(statement, given) if given else cursor.execute(statement)
+    except duckdb.ProgrammingError:
+        raise  # ours
+    except duckdb.Error as error:
+        raise ColdFileDamaged(f"The archive could not be read: {error}") from error
+
+
+async def in_thread(statement: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+    return await asyncio.to_thread(lambda: _run(statement, parameters).fetchall())
+
+
+def _quoted(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
+
+
+def _from(sources: Sequence[Source], columns: Sequence[ColdColumn]) -> str:
+    """A relation `c` of the rows of all these files, with NULL for columns that a file is too old to have."""
+    parts = []
+    for source in sources:
+        named = ", ".join(
+            column.name if column.name in source.columns else f"NULL::{column.duck} AS {column.name}" for column in columns
+        )
+        parts.append(f"SELECT {named} FROM read_parquet({_quoted(source.path)})")
+    return f"({' UNION ALL '.join(parts)}) c"
+
+
+async def write(
+    target: Path,
+    columns: Sequence[ColdColumn],
+    *,
+    csv: Path | None,
+    sources: Sequence[Source] = (),
+    without: str = "false",
+    parameters: Mapping[str, Any] | None = None,
+) -> None:
+    """A file of the rows in `csv`, as `ColdColumn.out` gives them, and of those of `sources` that are not `without`."""
+    parts = []
+    if csv is not None:
+        declared = ", ".join(
+            f"'{column.name}': '{column.duck if column.duck != 'BIGINT[]' else 'VARCHAR'}'" for column in columns
+        )
+        picked = ", ".join(
+            f"string_split(regexp_replace({c.name}, '[{{}}]', '', 'g'), ',')::BIGINT[] AS {c.name}"
+            if c.duck == "BIGINT[]"
+            else c.name
+            for c in columns
+        )
+        parts.append(
+            f"SELECT {picked} FROM read_csv({_quoted(csv)}, auto_detect = false, columns = {{{declared}}}, {_CSV},"
+            f" parallel = false, max_line_size = {LINE_BYTES_MAX}, buffer_size = {2 * LINE_BYTES_MAX})"
+        )
+    if sources:
+        named = ", ".join(f"c.{column.name}" for column in columns)
+        parts.append(f"SELECT {named} FROM {_from(sources, columns)} WHERE NOT ({without})")
+    await in_thread(
+        f"COPY (SELECT * FROM ({' UNION ALL '.join(parts)}) ORDER BY us, hash) TO {_quoted(target)}"
+        f" (FORMAT parquet, CODEC zstd, COMPRESSION_LEVEL {LEVEL}, ROW_GROUP_SIZE {GROUP_ROWS}, PARQUET_VERSION v2)",
+        parameters,
+    )
+
+
+async def summed(
+    sources: Sequence[Source], columns: Sequence[ColdColumn], where: str = "true", parameters: Mapping[str, Any] | None = None
+) -> Sum:
+    rows = await in_thread(
+        f"SELECT count(*), coalesce(sum({duck_mark(columns)}::HUGEINT), 0), min((c.us, c.hash)), max((c.us, c.hash))"
+        f" FROM {_from(sources, columns)} WHERE {where}",
+        parameters,
+    )
+    count, marks, first, last = rows[0]
+    return Sum(rows=count, marks=int(marks), span=None if first is None else (*_pair(first), *_pair(last)))
+
+
+def _pair(place: Any) -> tuple[int, int]:
+    us, hashed = place.values() if isinstance(place, dict) else place
+    return us, hashed
+
+
+async def read(
+    sources: Sequence[Source],
+    columns: Sequence[ColdColumn],
+    *,
+    picked: Sequence[str] | None = None,
+    where: str = "true",
+    parameters: Mapping[str, Any] | None = None,
+    order: str = NEWEST_FIRST,
+    limit: int | None = None,
+) -> list[tuple[Any, ...]]:
+    """Rows of these columns (or of these expressions over `c`), in the order asked for."""
+    what = ", ".join(picked or [f"c.{column.name}" for column in columns])
+    bound = "" if limit is None else f" LIMIT {limit}"
+    return await in_thread(f"SELECT {what} FROM {_from(sources, columns)} WHERE {where} ORDER BY {order}{bound}", parameters)
+
+
+async def to_csv(
+    target: Path, sources: Sequence[Source], columns: Sequence[ColdColumn], where: str, parameters: Mapping[str, Any]
+) -> None:
+    """Rows as PostgreSQL's COPY takes them into a stage of these columns."""
+    picked = ", ".join(
+        f"'{{' || array_to_string(c.{column.name}, ',') || '}}' AS {column.name}"
+        if column.duck == "BIGINT[]"
+        else f"c.{column.name}"
+        for column in columns
+    )
+    await in_thread(
+        f"COPY (SELECT {picked} FROM {_from(sources, columns)} WHERE {where}) TO {_quoted(target)}"
+        " (FORMAT csv, HEADER false, DELIMITER ',', QUOTE '\"', ESCAPE '\"', NULLSTR '\\N')",
+        parameters,
+    )
+
+
+def bounds_of_ids(low: UUID, high: UUID) -> tuple[str, dict[str, int]]:
+    """The condition on cold rows that their ids are from `low` on and below `high`."""
+    (low_us, low_hash), (high_us, high_hash) = _place(low), _place(high)
+    condition = "c.us >= $low_us AND (c.us > $low_us OR c.hash >= $low_hash) AND c.us <= $high_us AND (c.us < $high_us OR c.hash < $high_hash)"
+    return condition, {"low_us": low_us, "low_hash": low_hash, "high_us": high_us, "high_hash": high_hash}
+
+
+def _place(id: UUID) -> tuple[int, int]:
+    """The time and hash of an id or of a bound, whose lower half need not have an id's variant."""
+    us = (id.int >> 80) * 1000 + min((id.int >> 66) & 0x3FF, 999)
+    lower = id.int & (1 << 64) - 1
+    if lower >> 62 != 2:
+        return us, 0 if lower >> 62 < 2 else HASH_MASK + 1
+    return us, lower & HASH_MASK

@@ -1,0 +1,212 @@
+"""Cold: activities that were archived, read where those in PostgreSQL end.
+
+    found = await cold.newest(conn, tenant_id, wanted, low, high, 51)     # the newest of a list, as `Stream.newest` has them
+    rows = await cold.of_ids(conn, tenant_id, ids)                        # those of these that are cold
+    await cold.shown(conn, tenant_id, rows, presenter.columns)
+
+Which files there are is read in `conn`'s snapshot. DuckDB finds candidates in them by the conditions that stored columns answer; whether
+one may be seen, and whether it still is what the archive says (a row or tombstone in PostgreSQL shadows it), PostgreSQL
+judges, by the very conditions that hold for rows of its own. So one cursor goes across the border.
+
+A page opens `FILES_MAX` files and looks at `SCANNED_MAX` rows at most, and then says how far it got. Raises `ColdFileDamaged`,
+`StoreUnavailable`: no page is shown as if nothing were missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, LiteralString, Protocol
+from uuid import UUID
+
+import msgspec
+
+from milepost.activity import YEAR_ONE, activity_id, microseconds
+from milepost.postgres import Connection, JsonText, load_queries
+from milepost.schema.compile import ActivityColumn
+from milepost.storage._cold_columns import ColdColumn, columns_of_row
+from milepost.storage._parquet import bounds_of_ids, read
+from milepost.storage.cold_files import ColdFiles
+from milepost.storage.manifest import ColdFile, files_between, files_of
+
+__all__ = ["Cold", "ColdFound", "Wanted", "as_json", "places", "plain"]
+
+queries = load_queries(__package__, "cold.sql")
+
+SCANNED_MAX = 4_000
+STEP_MAX = 1_000
+FILES_MAX = 16
+
+
+class Wanted(Protocol):
+    """Which activities are wanted. matches: conditions on activities `s` in PostgreSQL. stored: conditions on cold rows `c` in DuckDB that at
+    least all of them meet. parameters: of both."""
+
+    @property
+    def matches(self) -> tuple[LiteralString, ...]: ...
+
+    @property
+    def stored(self) -> tuple[str, ...]: ...
+
+    @property
+    def parameters(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColdFound:
+    """rows: by id, newest first, each an object of JSON. end: every cold one from here up is among them; None: all there are."""
+
+    rows: Mapping[UUID, bytes] = field(default_factory=dict)
+    end: UUID | None = None
+
+
+class Cold:
+    """columns: every m_ and d_ column of the activity table."""
+
+    def __init__(self, files: ColdFiles, columns: Mapping[str, ActivityColumn]) -> None:
+        self.files = files
+        self.columns = columns_of_row(columns)
+
+    async def newest(self, conn: Connection, tenant_id: int, wanted: Wanted, low: UUID, high: UUID, most: int) -> ColdFound:
+        """The newest cold ones from `low` on, below `high`: `most` of them, all there are, or fewer with an end."""
+        waiting = await files_between(conn, tenant_id, low, high)
+        found: dict[UUID, bytes] = {}
+        opened: list[ColdFile] = []
+        step, scanned, upper = min(most, STEP_MAX), 0, high
+        while waiting:
+            opened, waiting = [*opened, *waiting[: max(1, len(opened))]], waiting[max(1, len(opened)) :]
+            # Below the newest of the files that are not opened yet, nothing is certain.
+            floor = max(low, UUID(int=waiting[0].high.int + 1)) if waiting else low
+            if floor >= upper:
+                continue
+            while True:
+                rows = await self._rows(conn, tenant_id, opened, wanted, floor, upper, step)
+                kept = await self._judged(conn, tenant_id, wanted, rows)
+                found |= {id: rows[id] for id in rows if id in kept}
+                scanned += len(rows)
+                if len(rows) < step:
+                    upper = floor
+                    break
+                upper = min(rows)
+                if len(found) >= most or scanned >= SCANNED_MAX:
+                    return ColdFound(rows=found, end=upper)
+                step = min(step * 4, STEP_MAX)
+            if waiting and (len(found) >= most or len(opened) >= FILES_MAX):
+                return ColdFound(rows=found, end=floor)
+            opened = [file for file in opened if file.low < floor]
+        return ColdFound(rows=found, end=None)
+
+    async def of_ids(
+        self,
+        conn: Connection,
+        tenant_id: int,
+        ids: Sequence[UUID],
+        *,
+        matches: LiteralString = "true",
+        parameters: Mapping[str, Any],
+    ) -> dict[UUID, tuple[UUID, bytes]]:
+        """asked id → current id and cold row, of those that are cold and meet the condition on `s`. One that was moved is found by its old id."""
+        given = {"tenant_id": tenant_id, "ids": list(ids)}
+        current: dict[UUID, UUID] = dict(await (await conn.execute(queries.current_ids, given)).fetchall())
+        files = await files_of(conn, tenant_id, list(current.values()))
+        if not files:
+            return {}
+        asked = _OfIds(ids=tuple(current.values()), matches=(matches,), given={**parameters, "tenant_id": tenant_id})
+        low, high = min(asked.ids), UUID(int=max(asked.ids).int + 1)
+        rows = await self._rows(conn, tenant_id, files, asked, low, high, None)
+        kept = await self._judged(conn, tenant_id, asked, rows)
+        return {old: (id, rows[id]) for old, id in current.items() if id in kept}
+
+    async def shown(
+        self, conn: Connection, tenant_id: int, rows: Sequence[bytes], columns: LiteralString
+    ) -> list[tuple[Any, ...]]:
+        """Cold rows in the columns that are selected of activities `s`, actors `a` and groups `g`; in no order."""
+        if not rows:
+            return []
+        query = queries.shown.replace("{columns}", columns)
+        return await (await conn.execute(query, {"tenant_id": tenant_id, "cold_rows": JsonText(_list(rows))})).fetchall()
+
+    async def _rows(
+        self,
+        conn: Connection,
+        tenant_id: int,
+        files: Sequence[ColdFile],
+        wanted: Wanted,
+        low: UUID,
+        high: UUID,
+        limit: int | None,
+    ) -> dict[UUID, bytes]:
+        if high <= low:
+            return {}
+        within = [file for file in files if file.low < high and file.high >= low]
+        if not within:
+            return {}
+        condition, bounds = bounds_of_ids(low, high)
+        where = " AND ".join(f"({one})" for one in (condition, *wanted.stored))
+        sources = await self.files.fetch_all(within)
+        parameters = {name: plain(value) for name, value in wanted.parameters.items()} | bounds
+        rows = await read(sources, self.columns, where=where, parameters=parameters, limit=limit)
+        return dict(as_json(tenant_id, self.columns, row) for row in rows)
+
+    async def _judged(self, conn: Connection, tenant_id: int, wanted: Wanted, rows: Mapping[UUID, bytes]) -> set[UUID]:
+        if not rows:
+            return set()
+        query = queries.judged.replace("{matches}", " AND ".join(("true", *wanted.matches)))
+        given = {**wanted.parameters, "tenant_id": tenant_id, "cold_rows": JsonText(_list(list(rows.values())))}
+        return {row[0] for row in await (await conn.execute(query, given)).fetchall()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _OfIds:
+    ids: tuple[UUID, ...]
+    matches: tuple[LiteralString, ...]
+    given: Mapping[str, Any]
+
+    @property
+    def stored(self) -> tuple[str, ...]:
+        return ("(c.us::HUGEINT * 4611686018427387904) + c.hash IN (SELECT unnest($places::HUGEINT[]))",)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return {**self.given, "places": places(self.ids)}
+
+
+def places(ids: Sequence[UUID]) -> list[int]:
+    """Ids as DuckDB compares them with cold rows: the time above the 62 bits of hash."""
+    return [((id.int >> 80) * 1000 + (id.int >> 66 & 0x3FF)) << 62 | id.int & (1 << 62) - 1 for id in ids]
+
+
+def as_json(tenant_id: int, columns: Sequence[ColdColumn], row: Sequence[Any]) -> tuple[UUID, bytes]:
+    """The id and the JSON of a cold row, as a record of the activity table."""
+    values = {column.name: value for column, value in zip(columns, row, strict=True) if value is not None}
+    us, hashed, received = values.pop("us"), values.pop("hash"), values.pop("received")
+    id = UUID(int=activity_id(us, hashed))
+    record: dict[str, Any] = {
+        "tenant_id": tenant_id,
+        "id": id,
+        "occurred_at": _moment(us),
+        "received_at": _moment(us + received),
+    }
+    for column in columns:
+        if (value := values.get(column.name)) is None:
+            continue
+        if column.stage == "jsonb":
+            value = msgspec.Raw(value.encode())
+        elif column.back.startswith("timestamptz"):
+            value = _moment(value)
+        record[column.name] = value
+    return id, msgspec.json.encode(record)
+
+
+def _moment(us: int) -> datetime:
+    return YEAR_ONE + timedelta(microseconds=us)
+
+
+def plain(value: Any) -> Any:
+    """As DuckDB compares it: a time is its microseconds."""
+    return microseconds(value) if isinstance(value, datetime) else value
+
+
+def _list(rows: Sequence[bytes]) -> bytes:
+    return b"[" + b",".join(rows) + b"]"

@@ -1,0 +1,150 @@
+"""The archive's files: on the object store, and for reading in a folder of this machine.
+
+A file is fetched whole, its digest compared, and kept under the name of that digest; the folder `cold` in the data folder holds at most
+`cold_cache_mb`, and what was used longest ago goes first. A file that is missing, or is not what was written, is a
+`ColdFileDamaged` that names it, and nothing of it is read. A store that does not answer is a `StoreUnavailable`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+from functools import lru_cache
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from milepost.errors import MilepostError
+from milepost.settings import Settings
+from milepost.storage._parquet import ColdFileDamaged, Source
+from milepost.storage.manifest import ColdFile
+
+__all__ = ["ColdFileDamaged", "ColdFiles", "StoreUnavailable", "cold_files", "digest_of"]
+
+
+class StoreUnavailable(MilepostError):
+    """The object store does not answer."""
+
+
+def digest_of(data: bytes) -> str:
+    return blake2b(data, digest_size=32).hexdigest()
+
+
+class ColdFiles:
+    """Of one process; get it from `cold_files`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.folder = settings.data_dir / "cold"
+        self._bytes_max = settings.cold_cache_mb * 1024 * 1024
+        self._url = settings.object_store_url or (settings.data_dir / "objects").resolve().as_uri()
+        self._opened: Any = None
+        self._fetching: dict[str, asyncio.Lock] = {}
+
+    @property
+    def _store(self) -> Any:
+        if self._opened is None:
+            from obstore.store import from_url
+
+            # A folder is made where it is not there yet; other stores have nothing to make.
+            self._opened = from_url(self._url, mkdir=True) if self._url.startswith("file:") else from_url(self._url)
+        return self._opened
+
+    def scratch(self, ending: str) -> Path:
+        """A new file's path, for its maker to remove."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return self.folder / f"{uuid4().hex}.{ending}.part"
+
+    async def put(self, path: str, data: bytes) -> None:
+        import obstore
+
+        with _answering(path):
+            await obstore.put_async(self._store, path, data)
+
+    async def get(self, path: str) -> bytes:
+        import obstore
+
+        with _answering(path):
+            return bytes(await (await obstore.get_async(self._store, path)).bytes_async())
+
+    async def delete(self, path: str) -> None:
+        """Safe where it is gone already."""
+        import obstore
+
+        with suppress(ColdFileDamaged), _answering(path):
+            await obstore.delete_async(self._store, path)
+
+    async def fetch(self, file: ColdFile) -> Source:
+        """The file, here. Raises `ColdFileDamaged`, `StoreUnavailable`."""
+        target = self.folder / f"{file.digest}.parquet"
+        async with self._fetching.setdefault(file.digest, asyncio.Lock()):
+            try:
+                os.utime(target)
+            except FileNotFoundError:
+                data = await self.get(file.path)
+                if digest_of(data) != file.digest:
+                    raise ColdFileDamaged(
+                        f"The file {file.path} of the archive is not what was written.", path=file.path
+                    ) from None
+                scratch = self.scratch("parquet")
+                await asyncio.to_thread(scratch.write_bytes, data)
+                scratch.replace(target)
+                await asyncio.to_thread(self._make_room, target)
+        return Source(path=target, columns=file.columns)
+
+    async def fetch_all(self, files: Iterable[ColdFile]) -> list[Source]:
+        return [await self.fetch(file) for file in files]
+
+    def forget(self, file: ColdFile) -> None:
+        """Whatever is kept of it here."""
+        (self.folder / f"{file.digest}.parquet").unlink(missing_ok=True)
+
+    def keep_only(self, digests: Collection[str]) -> int:
+        """Of what is kept here. → how many files went."""
+        gone = [path for path in self.folder.glob("*.parquet") if path.stem not in digests]
+        for path in gone:
+            path.unlink(missing_ok=True)
+        return len(gone)
+
+    def _make_room(self, keep: Path) -> None:
+        """Other processes may share the folder: what they removed meanwhile is not there to be looked at."""
+        kept = []
+        for path in self.folder.glob("*.parquet"):
+            with suppress(FileNotFoundError):
+                stat = path.stat()
+                kept.append((stat.st_mtime, stat.st_size, path))
+        total = sum(size for _, size, _ in kept)
+        for _, size, path in sorted(kept):
+            if total <= self._bytes_max:
+                return
+            if path != keep:
+                path.unlink(missing_ok=True)
+                total -= size
+
+
+class _answering:
+    """Errors of the store as milepost's."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
+        from obstore.exceptions import BaseError, NotFoundError
+
+        if isinstance(error, NotFoundError | FileNotFoundError):
+            raise ColdFileDamaged(
+                f"The file {self._path} of the archive is not on the object store.", path=self._path
+            ) from error
+        if isinstance(error, BaseError | OSError):
+            raise StoreUnavailable(f"The object store does not answer for {self._path}: {error}", path=self._path) from error
+
+
+@lru_cache(maxsize=16)
+def cold_files(settings: Settings) -> ColdFiles:
+    """Those of a deployment, by its settings."""
+    return ColdFiles(settings)
