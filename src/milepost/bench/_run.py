@@ -15,7 +15,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from milepost.bench import boards, checks, client, intake, pressure, reads, search, soak
+from milepost.bench import boards, checks, client, intake, lifecycle, pressure, reads, search, soak
 from milepost.bench._report import Report
 from milepost.errors import InvalidInput
 from milepost.settings import Settings
@@ -28,6 +28,7 @@ SCENARIOS: dict[str, Callable[..., Coroutine[Any, Any, Report]]] = {
     "checks": checks.measure,
     "client": client.measure,
     "intake": intake.measure,
+    "lifecycle": lifecycle.measure,
     "pressure": pressure.measure,
     "reads": reads.measure,
     "search": search.measure,

@@ -23,7 +23,7 @@ __all__ = ["bench"]
 @click.option(
     "--rows",
     type=click.IntRange(min=10_000),
-    help="Of reads and search: how many activities; by default 5,000,000 and 1,000,000.",
+    help="Of reads, search and lifecycle: how many activities; by default 5,000,000, 1,000,000 and 1,000,000.",
 )
 @click.option(
     "--members",
