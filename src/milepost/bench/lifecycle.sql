@@ -22,8 +22,8 @@ SELECT coalesce(sum(rows), 0)::bigint, coalesce(sum(bytes), 0)::bigint, count(*)
 
 -- name: parts
 -- A tenant's archived partitions, the newest first.
-SELECT part, sum(rows)::bigint, max(high) FROM milepost.cold_file WHERE state = 'cold' AND tenant_id = %(tenant_id)s
-GROUP BY part ORDER BY max(high) DESC
+SELECT part, sum(rows)::bigint, (array_agg(high ORDER BY high DESC))[1] FROM milepost.cold_file WHERE state = 'cold' AND tenant_id = %(tenant_id)s
+GROUP BY part ORDER BY 3 DESC
 
 -- name: tenants
 -- Who has activities.

@@ -31,6 +31,8 @@ queries = load_queries(__package__, "archive.sql")
 
 BATCH_ROWS = 2_000
 LOOK_S = 0.05
+# Whoever comes while we wait for the lock waits behind us: briefly, and often.
+LOCK_S, ATTEMPTS = 0.1, 60
 
 
 class _Joined(MilepostError):
@@ -80,7 +82,7 @@ async def drop_partition(owner: Connection, partition: Partition, exported: Mapp
         faults.reach("archive.before_drop")
 
     try:
-        await patiently(owner, work)
+        await patiently(owner, work, lock_timeout_s=LOCK_S, attempts=ATTEMPTS)
     except _Joined:
         return False
     faults.reach("archive.dropped")

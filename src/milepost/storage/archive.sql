@@ -90,8 +90,9 @@ SELECT EXISTS (
 )
 
 -- name: lock
--- First the strongest lock that is needed: taken later, it could wait for one who waits for us.
-LOCK TABLE milepost.activity IN ACCESS EXCLUSIVE MODE
+-- First the strongest lock that is needed: taken later, it could wait for one who waits for us. Without the partitions: a load that
+-- copies into one of them asks for the table itself later.
+LOCK TABLE ONLY milepost.activity IN ACCESS EXCLUSIVE MODE
 
 -- name: leaving
 -- A partition leaves, and one with room for what stays takes its place.
