@@ -3,6 +3,7 @@
 - partitions are made ahead of the months that will need them;
 - the queue goes on to its next table, and emptied ones are truncated;
 - answers to old Idempotency-Keys, what old receipts of other queues stood for and old journal rows are forgotten, and corrections whose activity never came set aside;
+- what is kept here of files that are not in the archive any more goes;
 - how far each lane is behind is measured, and what lies in the dead letters; where they grow, an alert says so.
 
 Every process may run it: an advisory lock lets one at a time change something, and measuring needs no lock. Each step is
@@ -30,7 +31,9 @@ from milepost.jobs.alerts import forget_resolved, measure_dead_letters, watch_de
 from milepost.postgres import Connection, Database, advisory_lock, load_queries, translated
 from milepost.service import Service
 from milepost.settings import Settings
+from milepost.storage.cold_files import cold_files
 from milepost.storage.partitions import ahead
+from milepost.storage.rewrite import forget_replaced
 from milepost.telemetry import count, gauge, observe
 
 __all__ = ["Maintenance", "MaintenanceRun"]
@@ -85,6 +88,7 @@ class Maintenance(Service):
         try:
             await self._measured("lag", self._measure_lag, owner, done, failed)
             await self._measured("dead_letters", self._measure_dead_letters, owner, done, failed)
+            await self._measured("cold_files", self._forget_replaced, owner, done, failed)  # of this machine
             try:
                 async with advisory_lock(owner, LOCK, timeout_s=0):
                     for job, step in self._jobs.items():
@@ -154,6 +158,9 @@ class Maintenance(Service):
     async def _alerts(self, owner: Connection) -> int:
         await watch_dead_letters(owner, self._settings.dead_letter_alert_rows)
         return await forget_resolved(owner)
+
+    async def _forget_replaced(self, owner: Connection) -> int:
+        return await forget_replaced(owner, cold_files(self._settings))
 
     async def _measure_dead_letters(self, owner: Connection) -> int:
         await measure_dead_letters(owner)

@@ -915,6 +915,7 @@ CREATE POLICY tenant ON milepost.read_marker TO milepost_service
     USING (tenant_id = (SELECT NULLIF(current_setting('milepost.tenant', true), '')::integer));
 ALTER TABLE milepost.storage_growth ENABLE ROW LEVEL SECURITY;
 CREATE POLICY tenant ON milepost.storage_growth TO milepost_service
+    USING (tenant_id = (SELECT NULLIF(current_setting('milepost.tenant', true), '')::integer));
 ALTER TABLE milepost.cold_file ENABLE ROW LEVEL SECURITY;
 CREATE POLICY tenant ON milepost.cold_file TO milepost_service
     USING (tenant_id = (SELECT NULLIF(current_setting('milepost.tenant', true), '')::integer));
