@@ -92,7 +92,7 @@ async def test_one_process_at_a_time(db: Database, settings: Settings) -> None:
     async with owner_of(db) as other, advisory_lock(other, LOCK):
         run = await Maintenance(db, settings).run_once()
     assert not run.alone
-    assert set(run.done) == {"lag", "dead_letters"}
+    assert set(run.done) == {"lag", "dead_letters", "cold_files"}
     assert (await Maintenance(db, settings).run_once()).alone
 
 
