@@ -6,6 +6,7 @@ A test holds that the pages are what this makes. A page's own words stand above 
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,8 @@ import click
 import milepost.settings
 from milepost.cli._commands import COMMANDS
 from milepost.cli._commands import program as root
+from milepost.doctor.checks import CHECKS
+from milepost.doctor.report import schema
 from milepost.settings import described
 from milepost.telemetry import EVENTS
 
@@ -52,7 +55,7 @@ def commands() -> Iterator[str]:
         found = root.get_command(context, name)
         assert found is not None
         inner = click.Context(found, info_name=name, parent=context)
-        parts = [found.commands[one] for one in found.commands] if isinstance(found, click.Group) else [found]
+        parts = list(inner_commands(found, inner)) if isinstance(found, click.Group) else [found]
         for command in parts:
             here = click.Context(command, info_name=command.name, parent=inner if command is not found else context)
             usage = " ".join(piece for piece in command.collect_usage_pieces(here) if piece != "[OPTIONS]")
@@ -76,6 +79,14 @@ def commands() -> Iterator[str]:
                 yield f"Settings as flags: {listed(taken)}.\n"
 
 
+def inner_commands(group: click.Group, context: click.Context) -> Iterator[click.Command]:
+    """Also of a group that imports a command's module only when it is asked for."""
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        yield command
+
+
 def listed(flags: list[str]) -> str:
     return ", ".join(f"`{flag}`" for flag in flags)
 
@@ -89,7 +100,27 @@ def metrics() -> Iterator[str]:
     yield ""
 
 
-PAGES: dict[str, Callable[[], Iterator[str]]] = {"settings.md": settings, "commands.md": commands, "metrics.md": metrics}
+def doctor_checks() -> Iterator[str]:
+    """One heading for each check, under its area, with its limits."""
+    for area in dict.fromkeys(check.area for check in CHECKS):
+        yield f"## {area.capitalize()}\n"
+        for check in (one for one in CHECKS if one.area == area):
+            yield f"### {check.name}\n\n**{check.title}.** {check.why}\n\nCure: {check.cured}\n"
+            if check.needs:
+                yield f"Needs the extension `{check.needs}`.\n"
+            if check.limits:
+                yield "| limit | default | why |\n|---|---|---|"
+                for name, limit in check.limits.items():
+                    yield f"| `{check.name}.{name}` | {limit.value:g} {limit.unit} | {limit.why} |"
+                yield ""
+
+
+PAGES: dict[str, Callable[[], Iterator[str]]] = {
+    "settings.md": settings,
+    "commands.md": commands,
+    "metrics.md": metrics,
+    "doctor-checks.md": doctor_checks,
+}
 
 
 def page(name: str) -> str:
@@ -102,3 +133,4 @@ def page(name: str) -> str:
 if __name__ == "__main__":
     for name in PAGES:
         (DOCS / name).write_text(page(name), encoding="utf-8")
+    (DOCS / "doctor-report.schema.json").write_text(json.dumps(schema(), indent=1) + "\n", encoding="utf-8")

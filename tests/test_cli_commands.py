@@ -33,7 +33,7 @@ def every_command() -> Iterator[tuple[str, ...]]:
     for name in COMMANDS:
         found = root.get_command(context, name)
         if isinstance(found, click.Group):
-            yield from ((name, inner) for inner in found.commands)
+            yield from ((name, inner) for inner in found.list_commands(context))
         else:
             yield (name,)
 

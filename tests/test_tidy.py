@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from milepost.cli._commands import COMMANDS
+from milepost.cli.doctor import COMMANDS as DOCTOR_COMMANDS
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src"
@@ -67,6 +68,7 @@ SQL_IN_STRINGS = {
     "schema": "makes tables, and compiles SQL from the model",
     "postgres": "sessions, databases and locks",
     "access/_put_group.py": "asks PostgreSQL whether it knows a time zone",
+    "doctor/checks": "statements of cures, for a person to run",
     "importing/reading.py": "DuckDB's, which reads Parquet",
     "storage/_parquet.py": "DuckDB's, which reads and writes Parquet",
     "intake/derive.py": "empties temp tables that are named by the model",
@@ -201,7 +203,9 @@ def test_sql_lives_in_sql_files(name: str) -> None:
 
 def test_every_module_is_used() -> None:
     """Each is imported by another one, or is a command."""
-    used = {"", "__main__", "cli", "client", "intake.within"} | {f"cli.{module}" for module, _, _ in COMMANDS.values()}
+    used = {"", "__main__", "cli", "client", "intake.within"} | {
+        f"cli.{module}" for module, _, _ in (*COMMANDS.values(), *DOCTOR_COMMANDS.values())
+    }
     # What an app imports, and what Django finds by its place.
     used |= {name for name in MODULES if top(name) == "integrations" and not name.rpartition(".")[2].startswith("_")}
     for name in MODULES:

@@ -9,7 +9,9 @@ import click
 __all__ = ["doctor"]
 
 # name → (module, the command in it, one line for the list of commands)
-COMMANDS: dict[str, tuple[str, str, str]] = {}
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    "check": ("_doctor_check", "check", "What is wrong with a database, with a cure for each finding."),
+}
 
 
 class LazyDoctor(click.Group):
