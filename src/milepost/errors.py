@@ -20,11 +20,14 @@ __all__ = [
     "InvalidInput",
     "MilepostError",
     "NotFound",
+    "ObjectDamaged",
+    "ObjectMissing",
     "PreconditionFailed",
     "QueueFull",
     "QueueUnavailable",
     "SchemaMismatch",
     "SettingsError",
+    "StoreUnavailable",
     "Timeout",
     "TooLarge",
     "Unauthorized",
@@ -122,3 +125,15 @@ class DatabaseError(MilepostError):
 
 class DatabaseUnavailable(DatabaseError):
     """PostgreSQL cannot be reached now; trying again may help."""
+
+
+class StoreUnavailable(MilepostError):
+    """The object store does not answer, or refuses us; trying again may help."""
+
+
+class ObjectMissing(MilepostError):
+    """An object that should be there is not in the object store."""
+
+
+class ObjectDamaged(MilepostError):
+    """An object in the object store is not what was written."""

@@ -63,9 +63,16 @@ class Settings:
     )
     object_store_url: str | None = setting(
         None,
-        "Where contents and archives go (s3://, gs://, az://, file://). None: a folder in the data folder.",
+        "Where contents and archives go (s3://, gs://, az://, file://; what follows a ? is an option of that store, such as"
+        " aws_region). None: a folder in the data folder.",
         check=any_url,
         secret=True,
+    )
+    object_store_timeout_s: float = setting(
+        10.0,
+        "An answer of the object store that takes longer counts as none.",
+        unit="seconds",
+        check=at_least(0.05, 600),
     )
     pg_bin: Path | None = setting(
         None,

@@ -1,0 +1,152 @@
+"""The object store: the same promises in a folder and in a bucket, and what is told of one that fails."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import httpx
+import pytest
+
+from buckets import s3_url
+from milepost.errors import ObjectDamaged, ObjectMissing, SettingsError, StoreUnavailable
+from milepost.settings import Settings
+from milepost.storage.objects import ObjectStore, digest_of, object_store
+from proxy import TcpProxy
+
+pytest_plugins = ["fix_objects"]
+_numbers = count(1)
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
+    if request.param == "folder":
+        return ObjectStore((tmp_path / "a folder").as_uri())
+    return ObjectStore(s3_url(request.getfixturevalue("s3"), folder=f"objects-{next(_numbers)}"))
+
+
+@pytest.fixture
+def wire(s3: int) -> Iterator[TcpProxy]:
+    with TcpProxy(s3) as proxy:
+        yield proxy
+
+
+async def test_an_object_is_read_as_it_was_written_whole_and_in_part(store: ObjectStore) -> None:
+    """What was put is got, listed and measured; its parts are the bytes they say."""
+    data = bytes(range(256)) * 5000
+    await store.put("content/1/ab/one", data)
+    await store.put("other/two", b"two")
+    assert await store.get("content/1/ab/one", digest=digest_of(data)) == data
+    assert await store.range("content/1/ab/one", 254, 258) == b"\xfe\xff\x00\x01"
+    assert b"".join([piece async for piece in store.stream("content/1/ab/one")]) == data
+    found = [one async for one in store.list("content")]
+    assert [(one.path, one.size) for one in found] == [("content/1/ab/one", len(data))]
+    head = await store.head("other/two")
+    assert head is not None and head.size == 3
+    assert await store.head("other/three") is None
+
+
+async def test_only_the_first_of_two_writers_writes(store: ObjectStore) -> None:
+    """put_if_absent says who was first, and never overwrites; put does."""
+    assert await store.put_if_absent("one", b"first")
+    assert not await store.put_if_absent("one", b"second")
+    assert await store.get("one") == b"first"
+    await store.put("one", b"third")
+    assert await store.get("one") == b"third"
+
+
+async def test_deleting_what_is_gone_is_no_error(store: ObjectStore) -> None:
+    """Deleting may be done again, and takes the named ones alone."""
+    for path in ("a/1", "a/2", "b/1"):
+        await store.put(path, b"x")
+    await store.delete(["a/1", "a/none", "a/2"])
+    await store.delete(["a/1"])
+    assert [one.path async for one in store.list("")] == ["b/1"]
+
+
+async def test_what_is_missing_or_damaged_is_named(store: ObjectStore) -> None:
+    """An object that is not there, is shorter than asked for, or has other bytes, is never taken for the right one."""
+    await store.put("one", b"abc")
+    with pytest.raises(ObjectMissing, match="none"):
+        await store.get("none")
+    with pytest.raises(ObjectMissing):
+        await store.range("none", 0, 1)
+    with pytest.raises(ObjectDamaged) as caught:
+        await store.get("one", digest=digest_of(b"abd"))
+    assert caught.value.path == "one"
+    with pytest.raises(ObjectDamaged):
+        await store.range("one", 1, 9)
+
+
+async def test_a_signed_url_reads_and_writes_for_who_has_no_credentials(s3: int) -> None:
+    """A bucket hands out URLs; a folder says that it does not."""
+    store = ObjectStore(s3_url(s3, folder="signed"))
+    assert store.signs
+    async with httpx.AsyncClient() as anybody:
+        answer = await anybody.put(await store.presign("PUT", "one", valid_s=60), content=b"uploaded")
+        assert answer.status_code == 200
+        assert (await anybody.get(await store.presign("GET", "one", valid_s=60))).content == b"uploaded"
+    assert not ObjectStore("file:///somewhere").signs
+
+
+async def test_a_wrong_secret_is_told_and_is_not_shown(strict_s3: int) -> None:
+    """The store refuses us: that is `StoreUnavailable`, without the secret in it."""
+    right = ObjectStore(s3_url(strict_s3))
+    await right.put("one", b"abc")
+    assert await right.get("one") == b"abc"
+    wrong = ObjectStore(s3_url(strict_s3, secret="not-the-secret"), timeout_s=3)
+    with pytest.raises(StoreUnavailable) as caught:
+        await wrong.get("one")
+    assert "not-the-secret" not in str(caught.value)
+
+
+async def test_a_silent_store_costs_no_more_than_its_time(wire: TcpProxy) -> None:
+    """Who does not answer is given up on in time, and is read again once it does."""
+    store = ObjectStore(s3_url(wire.port, folder="silent"), timeout_s=0.5)
+    await store.put("one", b"abc")
+    wire.silent = True
+    began = time.monotonic()
+    with pytest.raises(StoreUnavailable):
+        await store.get("one")
+    assert time.monotonic() - began < 2
+    wire.silent = False
+    wire.sever()
+    assert await store.get("one") == b"abc"
+
+
+async def test_a_dropped_connection_is_tried_again(wire: TcpProxy) -> None:
+    """Connections that die under a call do not fail it."""
+    store = ObjectStore(s3_url(wire.port, folder="dropped"))
+    await store.put("one", b"abc")
+    for _ in range(3):
+        wire.sever()
+        assert await store.get("one") == b"abc"
+
+
+async def test_a_store_that_refuses_connections_is_unavailable(wire: TcpProxy) -> None:
+    """And an upload that is cut off leaves nothing behind."""
+    store = ObjectStore(s3_url(wire.port, folder="refused"), timeout_s=1)
+    wire.cut_after = 50_000
+    with pytest.raises(StoreUnavailable):
+        await store.put_if_absent("large", b"x" * 500_000)
+    wire.cut_after = None
+    assert await store.head("large") is None
+    wire.refusing = True
+    wire.sever()
+    with pytest.raises(StoreUnavailable):
+        await store.put("one", b"abc")
+
+
+def test_the_store_of_the_settings_is_a_folder_in_the_data_folder(tmp_path: Path) -> None:
+    """Without a URL; and it is one for all who ask."""
+    settings = Settings(data_dir=tmp_path)
+    assert object_store(settings) is object_store(settings)
+    assert object_store(settings).folder == (tmp_path / "objects").resolve()
+
+
+async def test_an_unknown_option_is_a_wrong_setting() -> None:
+    """With the setting's name."""
+    with pytest.raises(SettingsError, match="object_store_url"):
+        await ObjectStore("s3://bucket/?aws_regoin=here").get("one")
