@@ -133,8 +133,10 @@ async def test_a_store_that_refuses_connections_is_unavailable(wire: TcpProxy) -
         await store.put_if_absent("large", b"x" * 500_000)
     wire.cut_after = None
     assert await store.head("large") is None
+    assert await store.answers(within_s=1)
     wire.refusing = True
     wire.sever()
+    assert not await store.answers(within_s=1)
     with pytest.raises(StoreUnavailable):
         await store.put("one", b"abc")
 

@@ -165,6 +165,15 @@ class ObjectStore:
         except ObjectMissing:
             return None
 
+    async def answers(self, *, within_s: float) -> bool:
+        """Whether it can be asked at all."""
+        try:
+            async with asyncio.timeout(within_s):
+                await self.head("answers")
+        except (StoreUnavailable, TimeoutError):
+            return False
+        return True
+
     async def list(self, prefix: str, *, after: str | None = None) -> AsyncIterator[StoredObject]:
         """Those whose path begins with the folders of `prefix`; after: only paths behind it. In no particular order."""
         import obstore

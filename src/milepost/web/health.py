@@ -11,6 +11,7 @@ from milepost.activity import id_from
 from milepost.errors import MilepostError
 from milepost.postgres import Connection, answered, load_queries
 from milepost.search.progress import lag_s
+from milepost.storage.objects import object_store
 from milepost.storage.partitions import list_partitions
 from milepost.web import schemas
 from milepost.web.answers import answer
@@ -37,7 +38,8 @@ async def healthz() -> Response[bytes]:
     summary="Able to take and load activities",
     description="503 where something is missing, which it names: the database, a model, a loader for a lane, a partition. `taking` says "
     "whether activities are acknowledged all the same, `queue` where they go: `direct` into it, or into the spill while it is away. "
-    "`search` says how far the search index is behind, which is no reason not to be ready; absent where nothing is searched.",
+    "`search` says how far the search index is behind, which is no reason not to be ready; absent where nothing is searched. "
+    "`object_store` says whether that answers, which is none either: what needs it answers 503 by itself.",
     opt=documented("Running it", schemas.Readiness),
 )
 async def readyz(request: ApiRequest) -> Response[bytes]:
@@ -49,6 +51,8 @@ async def readyz(request: ApiRequest) -> Response[bytes]:
         "queue": request.services.queue.state(),
         "missing": [{"check": check, "detail": detail} for check, detail in found],
     }
+    store = object_store(request.services.settings)
+    content["object_store"] = await store.answers(within_s=CHECK_S)
     if not checks & {"model", "database"} and request.services.models.current.compiled.search is not None:
         content["search"] = {"lag_s": await answered(_search_lag_s(request.services), CHECK_S)}
     return answer(content, status=503 if found else 200, headers={"cache-control": "no-store"})

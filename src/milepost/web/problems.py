@@ -29,6 +29,8 @@ from milepost.errors import (
     InvalidInput,
     MilepostError,
     NotFound,
+    ObjectDamaged,
+    ObjectMissing,
     PreconditionFailed,
     QueueFull,
     QueueUnavailable,
@@ -36,6 +38,7 @@ from milepost.errors import (
     TooLarge,
     Unauthorized,
 )
+from milepost.errors import StoreUnavailable as ObjectStoreUnavailable
 from milepost.intake.pressure.refusal import LimitReached, Overfull, Refused
 from milepost.rollups.filling import BeingFilled
 from milepost.storage.cold_files import ColdFileDamaged, StoreUnavailable
@@ -206,6 +209,20 @@ KINDS: dict[str, Kind] = {
             retry_after_s=5,
         ),
         Kind(
+            slug="store-unavailable",
+            status=503,
+            title="The object store cannot be reached",
+            meaning="What was asked for lies in the object store, which does not answer. All that is in PostgreSQL is served as ever.",
+            retry_after_s=5,
+        ),
+        Kind(
+            slug="object-damaged",
+            status=500,
+            title="An object is missing or damaged",
+            meaning="What was asked for lies in the object store, and what is there is not what was written. `object` names it; nothing "
+            "of it is served.",
+        ),
+        Kind(
             slug="too-slow",
             status=503,
             title="It took too long",
@@ -235,6 +252,9 @@ _SLUGS: tuple[tuple[type[Exception], str], ...] = (
     (QueueUnavailable, "unavailable"),
     (ColdFileDamaged, "archive-unavailable"),
     (StoreUnavailable, "archive-unavailable"),
+    (ObjectStoreUnavailable, "store-unavailable"),
+    (ObjectMissing, "object-damaged"),
+    (ObjectDamaged, "object-damaged"),
     (Timeout, "too-slow"),
 )
 
@@ -283,6 +303,9 @@ def problem_of(error: Exception) -> Problem:
             more: dict[str, Any] = {}
             if isinstance(error, PreconditionFailed):
                 more["version"] = error.facts["version"]
+            if isinstance(error, ObjectMissing | ObjectDamaged):
+                more["object"] = error.facts.get("path")
+                _log.error("an object is missing or damaged", object=more["object"])
             if isinstance(error, Refused):
                 headers |= {"retry-after": str(error.retry_after_s), **error.headers}
             if isinstance(error, LimitReached):

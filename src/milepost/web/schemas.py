@@ -546,6 +546,7 @@ class Readiness(Struct):
     taking: Annotated[bool, Meta(description="Whether activities are acknowledged, if only into the spill.")]
     queue: QueueShown
     missing: list[Missing]
+    object_store: Annotated[bool, Meta(description="Whether it answers.")]
     search: IndexLag | UnsetType = UNSET
 
 
