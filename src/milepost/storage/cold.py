@@ -22,7 +22,7 @@ from uuid import UUID
 
 import msgspec
 
-from milepost.activity import YEAR_ONE, activity_id, microseconds
+from milepost.activity import YEAR_ONE, activity_id, id_high, microseconds
 from milepost.postgres import Connection, JsonText, load_queries
 from milepost.schema.compile import ActivityColumn
 from milepost.storage._cold_columns import ColdColumn, columns_of_row
@@ -80,17 +80,22 @@ class Cold:
             floor = max(low, UUID(int=waiting[0].high.int + 1)) if waiting else low
             if floor >= upper:
                 continue
+            # Where nothing is tested, about as many rows as are wanted lie in a window; else all there are would be sorted for them.
+            near = floor if wanted.stored else max(floor, _window(opened, upper, 2 * most))
+            near = near if near < upper else floor
             while True:
-                rows = await self._rows(conn, tenant_id, opened, wanted, floor, upper, step)
+                rows = await self._rows(conn, tenant_id, opened, wanted, near, upper, step)
                 kept = await self._judged(conn, tenant_id, wanted, rows)
                 found |= {id: rows[id] for id in rows if id in kept}
                 scanned += len(rows)
-                if len(rows) < step:
-                    upper = floor
+                exhausted = len(rows) < step
+                upper = near if exhausted else min(rows)
+                if exhausted and near == floor:
                     break
-                upper = min(rows)
                 if len(found) >= most or scanned >= SCANNED_MAX:
                     return ColdFound(rows=found, end=upper)
+                if exhausted:
+                    near = floor
                 step = min(step * 4, STEP_MAX)
             if waiting and (len(found) >= most or len(opened) >= FILES_MAX):
                 return ColdFound(rows=found, end=floor)
@@ -170,6 +175,18 @@ class _OfIds:
     @property
     def parameters(self) -> dict[str, Any]:
         return {**self.given, "places": places(self.ids)}
+
+
+def _window(files: Sequence[ColdFile], upper: UUID, rows: int) -> UUID:
+    """From which id on, below `upper`, about so many rows of these files lie."""
+    top, newest = place_of(upper), max(place_of(file.high) for file in files)
+    density = sum(file.rows / (place_of(file.high) - place_of(file.low) + 1) for file in files)
+    return UUID(int=id_high(max(0, min(top, newest) - round(rows / density))) << 64)
+
+
+def place_of(id: UUID) -> int:
+    """An id's time, in microseconds."""
+    return (id.int >> 80) * 1000 + min(id.int >> 66 & 0x3FF, 999)
 
 
 def places(ids: Sequence[UUID]) -> list[int]:
