@@ -80,6 +80,7 @@ async def answers(api: Api) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for path in ("/v1/activities", "/v1/groups/team-1/feed", "/v1/groups/team-2/feed", "/v1/actors/user-1/feed"):
         found[path] = await api.all_pages(path, limit=20)
+    found["put together"] = await api.all_pages("/v1/groups/team-1/feed", aggregate="true", limit=20)
     found["run"] = await api.all_pages("/v1/activities", verb="run", limit=30)
     for item in found["/v1/activities"][:3] + found["/v1/activities"][-3:]:
         found[item["id"]] = await api.get(f"/v1/activities/{item['id']}")

@@ -10,6 +10,7 @@ newest `DAY_ROWS_MAX`, and says with `exact = False` that there are more.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from operator import itemgetter
@@ -20,8 +21,9 @@ from zoneinfo import ZoneInfo
 from milepost.access.actors import actor_names
 from milepost.access.groups import group_names
 from milepost.activity import LARGEST_ID, SMALLEST_ID, id_from, occurred_at_of
+from milepost.feeds.across import Across
 from milepost.feeds.listed import Stream
-from milepost.postgres import Connection, load_queries
+from milepost.postgres import Connection, JsonText, load_queries
 from milepost.rollups.read import put_words
 from milepost.storage.activities import Presenter, rfc3339, scaled
 from milepost.storage.by_index import plan_by_index
@@ -78,10 +80,11 @@ async def read_aggregates(
     keys = OBJECT_KEY if by == "object" else GROUP_KEY if group_id is None else OWN_GROUP_KEY
     items: list[tuple[UUID, dict[str, Any]]] = []
     top = high if before is None else min(high, _day(before, zone)[1])
+    across = Across(stream, tenant_id, presenter.cold)
     for _ in range(STRETCHES_MAX):
         await plan_by_index(conn, sorts=False)
-        stretch = await _stretch(conn, stream, zone, low, top)
-        found = await _aggregated(conn, tenant_id, stretch, presenter, keys, zone, group_id)
+        stretch = await _stretch(conn, across, zone, low, top)
+        found = await _aggregated(conn, tenant_id, stretch, presenter, keys, zone, group_id, across.rows)
         items += [one for one in found if before is None or one[0] < before]
         if len(items) > limit or stretch.next is None:
             break
@@ -90,7 +93,7 @@ async def read_aggregates(
     return Aggregates(items=[one for _, one in items[:limit]], next=last)
 
 
-async def _stretch(conn: Connection, stream: Stream, zone: ZoneInfo, low: UUID, top: UUID) -> _Stretch:
+async def _stretch(conn: Connection, stream: Across, zone: ZoneInfo, low: UUID, top: UUID) -> _Stretch:
     found = await stream.newest(conn, low, top, ROWS)
     if found.end is None and len(found.ids) < ROWS:
         return _Stretch(ids=found.ids, exact=True, next=None)
@@ -121,13 +124,16 @@ async def _aggregated(
     keys: tuple[str, ...],
     zone: ZoneInfo,
     group_id: int | None,
+    cold: Mapping[UUID, bytes],
 ) -> list[tuple[UUID, dict[str, Any]]]:
     """(newest activity, the aggregate), newest first."""
     if not stretch.ids:
         return []
     await plan_by_index(conn, sorts=True)
     sums = "".join(f", sum(s.m_{name})" for name, _ in presenter.measures)
-    query = put_words(_queries.aggregated, keys=", ".join(keys), sums=sums)
+    rows_of_archive = [cold[one] for one in stretch.ids if one in cold]
+    activities = _queries.both if rows_of_archive else _queries.hot
+    query = put_words(_queries.aggregated, keys=", ".join(keys), sums=sums, activities=activities)
     parameters = {
         "tenant_id": tenant_id,
         "group_id": group_id,
@@ -136,6 +142,8 @@ async def _aggregated(
         "first": min(stretch.ids),
         "last": max(stretch.ids),
     }
+    if rows_of_archive:
+        parameters["cold_rows"] = JsonText(b"[" + b",".join(rows_of_archive) + b"]")
     rows = await (await conn.execute(query, parameters)).fetchall()
     named = [list(dict.fromkeys(row[9]))[:SAMPLE] for row in rows]
     actors = await actor_names(conn, tenant_id, {one for some in named for one in some})

@@ -26,7 +26,7 @@ from uuid import UUID
 
 from milepost.access.viewer import EVERYTHING, Reader
 from milepost.activity import LARGEST_ID, SMALLEST_ID, id_from
-from milepost.feeds._found import Found
+from milepost.feeds.across import Across
 from milepost.feeds.listed import Stream, listed
 from milepost.model import Model
 from milepost.postgres import Connection, load_queries
@@ -72,15 +72,9 @@ async def page_of(
     conn: Connection, tenant_id: int, stream: Stream, presenter: Presenter, *, low: UUID, high: UUID, limit: int
 ) -> Page:
     """A page of a stream. One id more than `limit` is read: it tells whether there is a next page."""
-    found = await stream.newest(conn, low, high, limit + 1)
-    rows: Mapping[UUID, bytes] = {}
-    if presenter.cold is not None:
-        # What lies below the page that is found already is not looked for.
-        floor = max(found.ids[limit] if len(found.ids) > limit else low, found.end or low)
-        cold = await presenter.cold.newest(conn, tenant_id, stream, floor, high, limit + 1)
-        found, rows = found | Found.of(cold.rows, cold.end), cold.rows
-    ids, following = found.page(limit)
-    return Page(items=await shown(conn, tenant_id, ids, presenter, cold=rows), next=following)
+    across = Across(stream, tenant_id, presenter.cold)
+    ids, following = (await across.newest(conn, low, high, limit + 1)).page(limit)
+    return Page(items=await shown(conn, tenant_id, ids, presenter, cold=across.rows), next=following)
 
 
 def bounds(since: datetime | None, until: datetime | None, before: UUID | None) -> tuple[UUID, UUID]:
