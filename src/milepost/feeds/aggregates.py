@@ -134,7 +134,7 @@ async def _aggregated(
     rows_of_archive = [cold[one] for one in stretch.ids if one in cold]
     activities = _queries.both if rows_of_archive else _queries.hot
     query = put_words(_queries.aggregated, keys=", ".join(keys), sums=sums, activities=activities)
-    parameters = {
+    parameters: dict[str, Any] = {
         "tenant_id": tenant_id,
         "group_id": group_id,
         "ids": list(stretch.ids),
