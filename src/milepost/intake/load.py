@@ -419,7 +419,7 @@ class Lane:
             if column is not None:
                 await conn.execute(column, {**tenant, "low": low, "high": high})
             elif part is not None:
-                high, cold = await self._recalling().chunk(conn, tenant_id, low, high, CHUNK_ROWS)
+                high, cold = await self._recalling().cold.stretch(conn, tenant_id, low, high, CHUNK_ROWS)
                 await conn.execute(compiled.activity.refill, {**tenant, "low": low, "high": high})
                 for rows in cold:
                     await conn.execute(compiled.activity.refill_cold, {**tenant, "cold_rows": rows})

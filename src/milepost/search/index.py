@@ -10,9 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from milepost import faults
-from milepost.postgres import Connection, load_queries, translated
+from milepost.postgres import Connection, JsonText, load_queries, translated
 from milepost.rollups.read import put_words
 from milepost.schema.compile import CompiledSearch
+from milepost.storage.cold import Cold
 
 __all__ = ["Work", "fill", "follow", "forget", "work"]
 
@@ -64,17 +65,23 @@ async def follow(owner: Connection, tenant_id: int, search: CompiledSearch) -> i
     return len(ids) or 1
 
 
-async def fill(owner: Connection, tenant_id: int, search: CompiledSearch) -> int:
-    """Index the newest chunk of history that is not. → how many activities; 0: it is complete now."""
+async def fill(owner: Connection, tenant_id: int, search: CompiledSearch, cold: Cold | None = None) -> int:
+    """Index the newest chunk of history that is not. → how many activities; 0: it is complete now. cold: where those are that were archived."""
     with translated(owner):
         async with owner.transaction():
             values = {"tenant_id": tenant_id, "rows": CHUNK_ROWS, "verbs": list(search.verbs)}
             row = await (await owner.execute(_queries.next_chunk, values)).fetchone()
             assert row is not None
             low, high = row
+            archived: list[JsonText] = []
+            if cold is not None:
+                found, archived = await cold.stretch(owner, tenant_id, low, high, CHUNK_ROWS, newest=True)
+                low = found if archived else low
             span = {"tenant_id": tenant_id, "low": low, "high": high, "verbs": list(search.verbs)}
             await owner.execute(_queries.clear, span)
             added = await owner.execute(_worded(_queries.add_span, search), span)
+            for rows in archived:
+                await owner.execute(_worded(_queries.add_archived, search), {**span, "cold_rows": rows})
             await owner.execute(_queries.write_keys)
             faults.reach("search.filled")
             await owner.execute(_queries.filled_to, {"tenant_id": tenant_id, "low": low})

@@ -87,6 +87,16 @@ SELECT %(tenant_id)s, s.id, s.version, s.words FROM (
     WHERE s.tenant_id = %(tenant_id)s AND s.id >= %(low)s AND s.id < %(high)s AND s.verb = ANY (%(verbs)s::text[])
 ) s WHERE s.words <> '' ORDER BY s.id
 
+-- name: add_archived
+-- Those of its activities that are archived.
+INSERT INTO milepost.search_document (tenant_id, id, version, words)
+SELECT %(tenant_id)s, s.id, s.version, s.words FROM (
+    SELECT s.id, s.version, {words} AS words FROM jsonb_populate_recordset(NULL::milepost.activity, %(cold_rows)s) s
+    WHERE s.verb = ANY (%(verbs)s::text[])
+        AND NOT EXISTS (SELECT FROM milepost.activity h WHERE h.tenant_id = %(tenant_id)s AND h.id = s.id)
+        AND NOT EXISTS (SELECT FROM milepost.tombstone t WHERE t.tenant_id = %(tenant_id)s AND t.id = s.id)
+) s WHERE s.words <> '' ORDER BY s.id
+
 -- name: filled_to
 -- From here on up, history is indexed.
 UPDATE milepost.search_progress SET filled_to = %(low)s WHERE tenant_id = %(tenant_id)s

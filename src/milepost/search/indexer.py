@@ -20,6 +20,8 @@ from milepost.schema.compile import CompiledSearch
 from milepost.schema.models import current_model
 from milepost.search.index import fill, follow, forget, work
 from milepost.service import Service
+from milepost.storage.cold import Cold
+from milepost.storage.cold_files import cold_files
 from milepost.telemetry import count, gauge, observe
 
 __all__ = ["Indexer"]
@@ -55,6 +57,7 @@ class Indexer(Service):
         self._db = db
         self._version = -1
         self._search: CompiledSearch | None = None
+        self._cold: Cold | None = None
 
     async def run_once(self) -> int:
         """Index all there is, in a session of its own. → activities looked at. Raises `Timeout` while another indexer works."""
@@ -115,8 +118,10 @@ class Indexer(Service):
         if self._search is None:
             return await forget(owner, tenant_id)
         began = perf_counter()
-        kind, step = ("new", follow) if behind else ("history", fill)
-        activities = await step(owner, tenant_id, self._search)
+        if behind:
+            kind, activities = "new", await follow(owner, tenant_id, self._search)
+        else:
+            kind, activities = "history", await fill(owner, tenant_id, self._search, self._cold)
         observe("search_step_seconds", perf_counter() - began, kind=kind)
         count("search_indexed", activities, kind=kind)
         return activities
@@ -129,7 +134,8 @@ class Indexer(Service):
             if version == self._version:
                 return
             try:
-                self._search = (await current_model(owner)).compiled.search
+                compiled = (await current_model(owner)).compiled
+                self._search, self._cold = compiled.search, Cold(cold_files(self._db.settings), compiled.columns)
             except NotFound:  # no model yet
                 self._search = None
         self._version = version

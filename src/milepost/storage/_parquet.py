@@ -22,7 +22,19 @@ from milepost.activity import HASH_MASK
 from milepost.errors import MilepostError
 from milepost.storage._cold_columns import ColdColumn, duck_mark
 
-__all__ = ["ColdFileDamaged", "Source", "Sum", "bounds_of_ids", "in_thread", "read", "summed", "to_csv", "write"]
+__all__ = [
+    "NEWEST_FIRST",
+    "OLDEST_FIRST",
+    "ColdFileDamaged",
+    "Source",
+    "Sum",
+    "bounds_of_ids",
+    "in_thread",
+    "read",
+    "summed",
+    "to_csv",
+    "write",
+]
 
 MEMORY = "512MB"
 THREADS = 1  # a second one would take what readers and loads have
@@ -30,7 +42,7 @@ GROUP_ROWS = 32_768
 LEVEL = 15  # of zstd: 6 takes a fourteenth more bytes and a third of the time
 LINE_BYTES_MAX = 128 * 1024 * 1024
 PARAMETER = re.compile(r"\$([a-z_][a-z0-9_]*)")
-NEWEST_FIRST = "c.us DESC, c.hash DESC"
+NEWEST_FIRST, OLDEST_FIRST = "c.us DESC, c.hash DESC", "c.us, c.hash"
 
 _CSV = "header = false, delim = ',', quote = '\"', escape = '\"', nullstr = '\\N', allow_quoted_nulls = false"
 

@@ -26,7 +26,7 @@ from milepost.activity import YEAR_ONE, activity_id, id_high, microseconds
 from milepost.postgres import Connection, JsonText, load_queries
 from milepost.schema.compile import ActivityColumn
 from milepost.storage._cold_columns import ColdColumn, columns_of_row
-from milepost.storage._parquet import bounds_of_ids, read
+from milepost.storage._parquet import NEWEST_FIRST, OLDEST_FIRST, bounds_of_ids, read
 from milepost.storage.cold_files import ColdFiles
 from milepost.storage.manifest import ColdFile, files_between, files_of
 
@@ -37,6 +37,7 @@ queries = load_queries(__package__, "cold.sql")
 SCANNED_MAX = 4_000
 STEP_MAX = 1_000
 FILES_MAX = 16
+PIECE = 2_000  # rows in one parameter
 
 
 class Wanted(Protocol):
@@ -101,6 +102,27 @@ class Cold:
                 return ColdFound(rows=found, end=floor)
             opened = [file for file in opened if file.low < floor]
         return ColdFound(rows=found, end=None)
+
+    async def stretch(
+        self, conn: Connection, tenant_id: int, low: UUID, high: UUID, most: int, *, newest: bool = False
+    ) -> tuple[UUID, list[JsonText]]:
+        """The first `most` cold ones from low on, below high, or the newest, for a table or index that is filled from history; shadowed
+        ones too. → below which id (or, of the newest, from which id on) these are all, and their rows in pieces.
+        """
+        files = await files_between(conn, tenant_id, low, high)
+        if not files:
+            return (low if newest else high), []
+        condition, bounds = bounds_of_ids(low, high)
+        sources = await self.files.fetch_all(files)
+        order = NEWEST_FIRST if newest else OLDEST_FIRST
+        rows = await read(sources, self.columns, where=condition, parameters=bounds, order=order, limit=most + 1)
+        found = [as_json(tenant_id, self.columns, row) for row in rows]
+        end = low if newest else high
+        if len(found) > most:
+            after, _ = found.pop()
+            end = found[-1][0] if newest else after
+        texts = [text for _, text in found]
+        return end, [JsonText(_list(texts[first : first + PIECE])) for first in range(0, len(texts), PIECE)]
 
     async def of_ids(
         self,

@@ -133,23 +133,6 @@ class Recall:
             who |= {row[0] for row in await (await conn.execute(queries.members_below, asked)).fetchall()}
         await self._where(conn, tenant_id, f"{OF_GROUPS} OR {OF_ACTORS}", low=low, groups=below, actors=sorted(who))
 
-    async def chunk(self, conn: Connection, tenant_id: int, low: UUID, high: UUID, most: int) -> tuple[UUID, list[JsonText]]:
-        """The first `most` cold activities from low on, below high, for a table that is filled from history; they stay where they are. →
-        below which id these are all, and their rows.
-        """
-        files = await files_between(conn, tenant_id, low, high)
-        if not files:
-            return high, []
-        condition, bounds = bounds_of_ids(low, high)
-        sources = await self.cold.files.fetch_all(files)
-        rows = await read(sources, self._columns, where=condition, parameters=bounds, order="c.us, c.hash", limit=most + 1)
-        found = [as_json(tenant_id, self._columns, row) for row in rows]
-        if len(found) > most:
-            high = found.pop()[0]
-        texts = [text for _, text in found]
-        pieces = [texts[first : first + CHUNK] for first in range(0, len(texts), CHUNK)]
-        return high, [JsonText(b"[" + b",".join(piece) + b"]") for piece in pieces]
-
     async def _where(
         self, conn: Connection, tenant_id: int, where: str, *, low: UUID = SMALLEST_ID, high: UUID = LARGEST_ID, **given: Any
     ) -> None:
