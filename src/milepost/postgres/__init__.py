@@ -6,6 +6,7 @@
 - `translated`, `translate`: the driver's errors as milepost's; `is_closed`, `is_transient`, `retrying`: what to do
   again. `answered`: for those who cannot wait for a server that hangs.
 - `Listener`, `notify`: hints between sessions. `advisory_lock`: one at a time.
+- `with_database`, `client_environment`: of a connection string, another database, and the variables of client programs.
 - `sql`, `Jsonb`, `JsonText`, `dict_row`, …: what callers need of the driver, so that they need not import it.
 """
 
@@ -23,6 +24,7 @@ from milepost.postgres._listen import Hint, Listener, notify
 from milepost.postgres._lock import advisory_lock
 from milepost.postgres._queries import Queries, QueryFileError, load_queries
 from milepost.postgres._retry import backoff_s, retrying
+from milepost.postgres._urls import client_environment, with_database
 
 __all__ = [
     "SERVICE_ROLE",
@@ -44,6 +46,7 @@ __all__ = [
     "answered",
     "backoff_s",
     "class_row",
+    "client_environment",
     "dict_row",
     "find_bin",
     "is_closed",
@@ -57,4 +60,5 @@ __all__ = [
     "translate",
     "translated",
     "tuple_row",
+    "with_database",
 ]

@@ -1,0 +1,68 @@
+"""`statements`: SQL and PL/pgSQL as PostgreSQL reads them."""
+
+from __future__ import annotations
+
+import pytest
+
+from milepost.doctor.statements import fingerprint, normalize, parse, parse_one, routine, split
+from milepost.errors import InvalidInput
+
+BODY = """CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $x$
+DECLARE r record; n int := 3;
+BEGIN
+  IF NEW.a IS DISTINCT FROM OLD.a THEN
+    UPDATE totals SET n = n + 1 WHERE id = NEW.id;
+    PERFORM pg_notify('x', 'y');
+  ELSIF TG_OP = 'DELETE' THEN
+    NULL;
+  END IF;
+  FOR r IN SELECT * FROM t LOOP INSERT INTO z VALUES (r.a); END LOOP;
+  NEW.updated_at := now();
+  EXECUTE format('DELETE FROM %I', 'q');
+  RETURN NEW;
+END $x$"""
+
+
+def test_a_statement_says_what_it_touches() -> None:
+    """Kinds, tables without CTEs, what is written, placeholders and functions."""
+    read, written = parse("WITH c AS (SELECT 1) SELECT lower(a) FROM s.t, c WHERE b = $2;\nUPDATE x SET a = 1 FROM y")
+    assert (read.kind, read.tables, read.placeholders, read.functions) == ("select", ("s.t",), 2, ("lower",))
+    assert not read.writes and written.writes
+    assert written.kind == "update" and written.tables == ("x", "y") and written.written == (("update", "x"),)
+    assert written.text == "UPDATE x SET a = 1 FROM y"
+
+
+def test_a_write_within_a_read_is_seen() -> None:
+    """WITH … INSERT writes, though the statement is a SELECT."""
+    found = parse_one("WITH i AS (INSERT INTO z SELECT 1 RETURNING *) SELECT * FROM i")
+    assert found.kind == "select" and found.writes and found.written == (("insert", "z"),)
+
+
+def test_a_mistake_has_its_place() -> None:
+    """The parser's words, and the line."""
+    with pytest.raises(InvalidInput, match=r"syntax error.*line 2"):
+        parse("SELECT a\nFROM t WHERE")
+    with pytest.raises(InvalidInput, match="2"):
+        parse_one("SELECT 1; SELECT 2")
+
+
+def test_texts_that_differ_in_constants_are_one() -> None:
+    """As pg_stat_statements has them."""
+    assert normalize("SELECT a FROM t WHERE b = 5") == "SELECT a FROM t WHERE b = $1"
+    assert fingerprint("SELECT a FROM t WHERE b = 5") == fingerprint("select a  from t where b = 7")
+    assert split("SELECT ';'; SELECT 2") == ("SELECT ';'", "SELECT 2")
+
+
+def test_a_body_says_what_it_does() -> None:
+    """A trigger function's statements, conditions, assignments, dynamic SQL and loops, hidden fields of NEW or not."""
+    found = routine(BODY)
+    assert found.statements == (
+        "UPDATE totals SET n = n + 1 WHERE id = NEW.id",
+        "SELECT pg_notify('x', 'y')",
+        "SELECT * FROM t",
+        "INSERT INTO z VALUES (r.a)",
+    )
+    assert found.conditions == ("NEW.a IS DISTINCT FROM OLD.a", "TG_OP = 'DELETE'")
+    assert found.assigned == ("new.updated_at",) and found.loops
+    assert found.dynamic == ("format('DELETE FROM %I', 'q')",)
+    assert parse_one(found.statements[0]).written == (("update", "totals"),)
