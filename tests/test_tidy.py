@@ -72,6 +72,8 @@ SQL_IN_STRINGS = {
     "importing/reading.py": "DuckDB's, which reads Parquet",
     "storage/_parquet.py": "DuckDB's, which reads and writes Parquet",
     "intake/derive.py": "empties temp tables that are named by the model",
+    "doctor/plans/_rows.py": "statements of cures, for a person to run",
+    "doctor/plans/_rules.py": "likewise",
 }
 # Read by other means than `load_queries`.
 SQL_READ_OTHERWISE = re.compile(r"schema/(schema\.sql|migrations/.*)")

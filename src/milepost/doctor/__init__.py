@@ -6,7 +6,6 @@ to act. What must be tried is tried on a `Scratch` copy. What it sees is a `Find
 
 from milepost.doctor.finding import SEVERITIES, Cure, Finding, Severity
 from milepost.doctor.scratch import Scratch
-from milepost.doctor.statements import Statement
 from milepost.doctor.target import Target
 
-__all__ = ["SEVERITIES", "Cure", "Finding", "Scratch", "Severity", "Statement", "Target"]
+__all__ = ["SEVERITIES", "Cure", "Finding", "Scratch", "Severity", "Target"]

@@ -27,6 +27,8 @@ __all__ = [
     "Node",
     "Routine",
     "Statement",
+    "expression",
+    "expression_text",
     "fingerprint",
     "nodes",
     "normalize",
@@ -161,6 +163,29 @@ def nodes(tree: Node, kind: str) -> Iterator[Node]:
     """Those of a kind, such as `ColumnRef`."""
     assert kind in pg_query_pb2.DESCRIPTOR.message_types_by_name, f"libpg_query has no {kind}"
     return (node for node in walk(tree) if type(node).__name__ == kind)
+
+
+def expression(text: str) -> Node:
+    """An expression's tree, such as of a plan's filter. Raises `InvalidInput` (a plan's `SubPlan 1` is no SQL)."""
+    return parse_one(f"VALUES ({text})").tree.values_lists[0].list.items[0]
+
+
+def expression_text(node: Node) -> str:
+    """As SQL, with columns by their name alone, as an index's definition wants them."""
+    try:
+        whole = postgast.parse("VALUES (1)")
+        item = whole.stmts[0].stmt.select_stmt.values_lists[0].list.items[0]
+        if type(node).__name__ == "Node":
+            item.CopyFrom(node)
+        else:
+            field = re.sub(r"(?<!^)(?<!_)(?=[A-Z])", "_", type(node).__name__).lower().replace("__", "_")
+            getattr(item, field).CopyFrom(node)
+        for column in nodes(whole, "ColumnRef"):
+            del column.fields[:-1]
+        text = str(postgast.deparse(whole))
+    except postgast.PgQueryError as error:
+        raise _wrong("", error) from error
+    return text.removeprefix("VALUES (").removesuffix(")")
 
 
 def routine(definition: str) -> Routine:
