@@ -19,7 +19,7 @@ import msgspec
 import structlog
 
 from milepost import faults, telemetry
-from milepost.errors import DatabaseUnavailable, MilepostError, Timeout
+from milepost.errors import DatabaseUnavailable, MilepostError, StoreUnavailable, Timeout
 from milepost.intake import _rows
 from milepost.intake._batches import Batch, Kind, Loaded
 from milepost.intake.commands import decode_commands
@@ -28,7 +28,7 @@ from milepost.intake.fault import Fault, fault_of
 from milepost.intake.isolate import BATCHES_TOGETHER, Care, Isolation
 from milepost.intake.lane import LeaseLost
 from milepost.postgres import translated
-from milepost.storage.cold_files import ColdFileDamaged, StoreUnavailable
+from milepost.storage.cold_files import ColdFileDamaged
 
 if TYPE_CHECKING:
     from milepost.intake.load import Lane

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from milepost.errors import NotFound
 from milepost.jobs.growth import record_growth
 from milepost.jobs.job import Job, Work
 from milepost.jobs.reviews import report_capacity, review_indexes, review_vacuum
 from milepost.jobs.summary import summarize
 from milepost.jobs.views import refresh_views
+from milepost.storage.archive import run_once
 from milepost.storage.partitions import ahead
 
 __all__ = ["JOBS"]
@@ -19,6 +22,13 @@ async def _partitions(work: Work) -> dict[str, Any]:
     return {"made": await ahead(work.owner, datetime.now(UTC), months=work.settings.partitions_ahead_months)}
 
 
+async def _archive(work: Work) -> dict[str, Any]:
+    try:
+        return asdict(await run_once(work.db, now=work.now))
+    except NotFound:  # no model was applied, so nothing is due
+        return {"rows": 0}
+
+
 JOBS: tuple[Job, ...] = (
     Job(name="partitions", about="Make the partitions of the months ahead.", every="day", run=_partitions),
     Job(
@@ -26,6 +36,13 @@ JOBS: tuple[Job, ...] = (
         about="What came in yesterday, what waits for somebody, how the database is.",
         every="day",
         run=summarize,
+    ),
+    Job(
+        name="archive",
+        about="Move what the model's `keep` says is due to the archive.",
+        every="day",
+        run=_archive,
+        timeout_s=12 * 3600.0,
     ),
     Job(name="growth", about="Record how much each tenant stores, by tier and kind.", every="day", run=record_growth),
     Job(name="refresh", about="Refresh the app's materialized views.", every="week", run=refresh_views, timeout_s=6 * 3600.0),

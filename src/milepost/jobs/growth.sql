@@ -36,6 +36,13 @@ CROSS JOIN LATERAL (
 GROUP BY tenant_id, kind
 ON CONFLICT (tenant_id, day, tier, kind) DO UPDATE SET rows = excluded.rows, bytes = excluded.bytes
 
+-- name: record_cold
+-- What lies in the archive, as its list says.
+INSERT INTO milepost.storage_growth (tenant_id, day, tier, kind, rows, bytes)
+SELECT tenant_id, %(day)s, 'cold', 'activity', sum(rows)::bigint, sum(bytes)::bigint
+FROM milepost.cold_file WHERE state = 'cold' GROUP BY tenant_id
+ON CONFLICT (tenant_id, day, tier, kind) DO UPDATE SET rows = excluded.rows, bytes = excluded.bytes
+
 -- name: totals
 -- What was recorded on a day.
 SELECT tier, kind, sum(rows)::bigint, sum(bytes)::bigint FROM milepost.storage_growth WHERE day = %(day)s GROUP BY 1, 2 ORDER BY 1, 2

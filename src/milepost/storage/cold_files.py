@@ -2,7 +2,7 @@
 
 A file is fetched whole, its digest compared, and kept under the name of that digest; the folder `cold` in the data folder holds at most
 `cold_cache_mb`, and what was used longest ago goes first. A file that is missing, or is not what was written, is a
-`ColdFileDamaged` that names it, and nothing of it is read. A store that does not answer is a `StoreUnavailable`.
+`ColdFileDamaged` that names it, and nothing of it is read. A store that does not answer is a `StoreUnavailable` (`objects`).
 """
 
 from __future__ import annotations
@@ -12,25 +12,21 @@ import os
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from functools import lru_cache
-from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
-from milepost.errors import MilepostError
+from milepost.errors import ObjectMissing
 from milepost.settings import Settings
 from milepost.storage._parquet import ColdFileDamaged, Source
 from milepost.storage.manifest import ColdFile
+from milepost.storage.objects import digest_of as object_digest
+from milepost.storage.objects import object_store
 
-__all__ = ["ColdFileDamaged", "ColdFiles", "StoreUnavailable", "cold_files", "digest_of"]
-
-
-class StoreUnavailable(MilepostError):
-    """The object store does not answer."""
+__all__ = ["ColdFileDamaged", "ColdFiles", "cold_files", "digest_of"]
 
 
 def digest_of(data: bytes) -> str:
-    return blake2b(data, digest_size=32).hexdigest()
+    return object_digest(data).hex()
 
 
 class ColdFiles:
@@ -39,18 +35,8 @@ class ColdFiles:
     def __init__(self, settings: Settings) -> None:
         self.folder = settings.data_dir / "cold"
         self._bytes_max = settings.cold_cache_mb * 1024 * 1024
-        self._url = settings.object_store_url or (settings.data_dir / "objects").resolve().as_uri()
-        self._opened: Any = None
+        self._store = object_store(settings)
         self._fetching: dict[str, asyncio.Lock] = {}
-
-    @property
-    def _store(self) -> Any:
-        if self._opened is None:
-            from obstore.store import from_url
-
-            # A folder is made where it is not there yet; other stores have nothing to make.
-            self._opened = from_url(self._url, mkdir=True) if self._url.startswith("file:") else from_url(self._url)
-        return self._opened
 
     def scratch(self, ending: str) -> Path:
         """A new file's path, for its maker to remove."""
@@ -58,23 +44,17 @@ class ColdFiles:
         return self.folder / f"{uuid4().hex}.{ending}.part"
 
     async def put(self, path: str, data: bytes) -> None:
-        import obstore
-
-        with _answering(path):
-            await obstore.put_async(self._store, path, data)
+        await self._store.put(path, data)
 
     async def get(self, path: str) -> bytes:
-        import obstore
-
-        with _answering(path):
-            return bytes(await (await obstore.get_async(self._store, path)).bytes_async())
+        try:
+            return await self._store.get(path)
+        except ObjectMissing as error:
+            raise ColdFileDamaged(f"The file {path} of the archive is not on the object store.", path=path) from error
 
     async def delete(self, path: str) -> None:
         """Safe where it is gone already."""
-        import obstore
-
-        with suppress(ColdFileDamaged), _answering(path):
-            await obstore.delete_async(self._store, path)
+        await self._store.delete([path])
 
     async def fetch(self, file: ColdFile) -> Source:
         """The file, here. Raises `ColdFileDamaged`, `StoreUnavailable`."""
@@ -122,26 +102,6 @@ class ColdFiles:
             if path != keep:
                 path.unlink(missing_ok=True)
                 total -= size
-
-
-class _answering:
-    """Errors of the store as milepost's."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        return
-
-    def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
-        from obstore.exceptions import BaseError, NotFoundError
-
-        if isinstance(error, NotFoundError | FileNotFoundError):
-            raise ColdFileDamaged(
-                f"The file {self._path} of the archive is not on the object store.", path=self._path
-            ) from error
-        if isinstance(error, BaseError | OSError):
-            raise StoreUnavailable(f"The object store does not answer for {self._path}: {error}", path=self._path) from error
 
 
 @lru_cache(maxsize=16)

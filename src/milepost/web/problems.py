@@ -34,14 +34,14 @@ from milepost.errors import (
     PreconditionFailed,
     QueueFull,
     QueueUnavailable,
+    StoreUnavailable,
     Timeout,
     TooLarge,
     Unauthorized,
 )
-from milepost.errors import StoreUnavailable as ObjectStoreUnavailable
 from milepost.intake.pressure.refusal import LimitReached, Overfull, Refused
 from milepost.rollups.filling import BeingFilled
-from milepost.storage.cold_files import ColdFileDamaged, StoreUnavailable
+from milepost.storage.cold_files import ColdFileDamaged
 
 __all__ = [
     "KINDS",
@@ -204,8 +204,7 @@ KINDS: dict[str, Kind] = {
             slug="archive-unavailable",
             status=503,
             title="The archive cannot be read",
-            meaning="What was asked for is archived, and its file is missing, damaged, or on a store that does not answer. What is not "
-            "archived goes on being answered.",
+            meaning="What was asked for is archived, and its file is missing or damaged. What is not archived goes on being answered.",
             retry_after_s=5,
         ),
         Kind(
@@ -251,8 +250,7 @@ _SLUGS: tuple[tuple[type[Exception], str], ...] = (
     (DatabaseUnavailable, "unavailable"),
     (QueueUnavailable, "unavailable"),
     (ColdFileDamaged, "archive-unavailable"),
-    (StoreUnavailable, "archive-unavailable"),
-    (ObjectStoreUnavailable, "store-unavailable"),
+    (StoreUnavailable, "store-unavailable"),
     (ObjectMissing, "object-damaged"),
     (ObjectDamaged, "object-damaged"),
     (Timeout, "too-slow"),
