@@ -70,7 +70,7 @@ SELECT pg_current_xact_id()::text
 -- Whether every transaction that runs now began after that one ended, so that no reader works by the old list of files. NULL: who asks may not know.
 SELECT CASE WHEN pg_has_role('pg_read_all_stats', 'USAGE') THEN count(*) = 0 END FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
-    AND (age(backend_xmin) >= age(%(number)s::text::xid) OR age(backend_xid) >= age(%(number)s::text::xid))
+    AND (age(backend_xmin) >= age(%(number)s::text::xid8::xid) OR age(backend_xid) >= age(%(number)s::text::xid8::xid))
 
 -- name: touched
 -- What was loaded, corrected or retracted since: it stays, in PostgreSQL or as a tombstone.
