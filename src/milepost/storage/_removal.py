@@ -31,8 +31,8 @@ queries = load_queries(__package__, "archive.sql")
 
 BATCH_ROWS = 2_000
 LOOK_S = 0.05
-# Whoever comes while we wait for the lock waits behind us: briefly, and often.
-LOCK_S, ATTEMPTS = 0.1, 60
+# Whoever comes while we wait for the lock waits behind us: so we wait briefly, and often.
+LOCK_S, ATTEMPTS = 0.03, 100
 
 
 class _Joined(MilepostError):

@@ -10,8 +10,8 @@ What it promises: at any instant each activity is in PostgreSQL or in a file tha
 moves. Killed anywhere, the next run begins with what is not done: files that nobody switched are thrown away, and what is in both is
 exported again and removed. One run at a time; `Timeout` where another one has the lock.
 
-How it fails: `StoreUnavailable`, `ColdFileDamaged`, `DatabaseError` end the run where it is. What an old transaction holds up stays
-in both until the next run (`waiting`).
+How it fails: `StoreUnavailable`, `ColdFileDamaged`, `DatabaseError` end the run where it is. What an old transaction holds up, or
+others' locks, stays in both until the next run (`waiting`).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import structlog
 
 from milepost import faults
 from milepost.activity import id_from
+from milepost.errors import Timeout
 from milepost.postgres import Connection, Database, advisory_lock, load_queries, translated
 from milepost.schema.models import current_model
 from milepost.storage._cold_columns import columns_of_row
@@ -127,15 +128,23 @@ async def _partition(
     done.rows += sum(one.rows for one in exported.values())
     done.files += sum(len(one.new) for one in exported.values())
     done.bytes += sum(one.bytes for one in exported.values())
-    if not await seen_by_all(owner, number, settle_s):
-        _log.warning("an old transaction holds up the removal of what is archived", part=partition.name)
+    try:
+        if not await seen_by_all(owner, number, settle_s):
+            _log.warning("an old transaction holds up the removal of what is archived", part=partition.name)
+            done.waiting.append(partition.name)
+        elif (
+            whole
+            and all(one.kept is not None for one in exported.values())
+            and await drop_partition(owner, partition, exported)
+        ):
+            done.dropped.append(partition.name)
+        else:
+            for tenant_id, one in exported.items():
+                await thin(owner, exporter.files, exporter.columns, tenant_id, one)
+            done.thinned.append(partition.name)
+    except Timeout as error:
+        _log.warning("the removal of what is archived did not get its lock", part=partition.name, error=str(error))
         done.waiting.append(partition.name)
-    elif whole and all(one.kept is not None for one in exported.values()) and await drop_partition(owner, partition, exported):
-        done.dropped.append(partition.name)
-    else:
-        for tenant_id, one in exported.items():
-            await thin(owner, exporter.files, exporter.columns, tenant_id, one)
-        done.thinned.append(partition.name)
 
 
 async def _switch(owner: Connection, tenant_id: int, made: Exported) -> str:
