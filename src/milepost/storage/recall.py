@@ -36,7 +36,10 @@ CHUNK = 2_000
 # From the noon of a day in UTC to the end of what a repair of any local day that touches it reads.
 AROUND = timedelta(hours=80)
 IN_PLACES = "(c.us::HUGEINT * 4611686018427387904) + c.hash IN (SELECT unnest($places::HUGEINT[]))"
-OF_OBJECTS = "(c.object_kind || chr(31) || c.object_id) IN (SELECT unnest($objects::VARCHAR[]))"
+OF_OBJECTS = (
+    "c.object_id IN (SELECT unnest($object_ids::VARCHAR[]))"  # which the bounds of a group of rows can rule out
+    " AND (c.object_kind || chr(31) || c.object_id) IN (SELECT unnest($objects::VARCHAR[]))"
+)
 OF_ACTORS = "c.actor_id IN (SELECT unnest($actors::BIGINT[]))"
 OF_GROUPS = "(c.group_id IN (SELECT unnest($groups::BIGINT[])) OR list_has_any(coalesce(c.more_groups, []), $groups::BIGINT[]))"
 
@@ -77,29 +80,28 @@ class Recall:
 
     async def for_delta(self, conn: Connection, tenant_id: int, compiled: CompiledModel, *, taken_back: bool) -> None:
         """What the statements that derive from the delta read beside it. taken_back: it holds rows of sign -1."""
-        verbs = sorted({verb for pair in compiled.model.pairs.values() for verb in (*pair.open, *pair.close)})
-        if not (verbs or taken_back):
+        if not (compiled.pairs or taken_back):
             return
-        if await (await conn.execute(queries.any, {"tenant_id": tenant_id})).fetchone() is None:
+        row = await (await conn.execute(queries.any, {"tenant_id": tenant_id})).fetchone()
+        if row is None:
             return
-        if verbs:
-            objects = await (await conn.execute(queries.touched_objects, {"verbs": verbs})).fetchall()
-            await self._where(
-                conn,
-                tenant_id,
-                "c.verb IN (SELECT unnest($verbs::VARCHAR[])) AND " + OF_OBJECTS,
-                verbs=verbs,
-                objects=_texts(objects),
-            )
+        for pair in compiled.pairs:
+            declared = compiled.model.pairs[pair.name]
+            verbs = [*declared.open, *declared.close]
+            query = queries.touched_objects.replace("{pairs}", pair.table)
+            asked = {"tenant_id": tenant_id, "verbs": verbs, "high": row[0]}
+            if objects := await (await conn.execute(query, asked)).fetchall():
+                where = f"c.verb IN (SELECT unnest($verbs::VARCHAR[])) AND {OF_OBJECTS}"
+                await self._where(conn, tenant_id, where, verbs=verbs, **_objects(objects))
         if not taken_back:
             return
         gone = await (await conn.execute(queries.taken_back)).fetchall()
+        of: dict[str, Any] = _objects([row[:2] for row in gone if row[1] is not None])
+        of["actors"] = sorted({row[2] for row in gone})
+        of["groups"] = sorted({group for row in gone for group in (row[3], *(row[4] or ())) if group is not None})
         for keys in sorted({latest.keys for latest in compiled.latest}):
-            await self._where(
-                conn, tenant_id, _of_keys(keys),
-                objects=_texts(row[:2] for row in gone if row[1] is not None), actors=sorted({row[2] for row in gone}),
-                groups=sorted({group for row in gone for group in (row[3], *(row[4] or ())) if group is not None}),
-            )  # fmt: skip
+            if of["objects"] or "object_id" not in keys:
+                await self._where(conn, tenant_id, _of_keys(keys), **of)
         await self._days(conn, tenant_id, compiled, gone)
 
     async def _days(self, conn: Connection, tenant_id: int, compiled: CompiledModel, gone: Sequence[tuple[Any, ...]]) -> None:
@@ -137,7 +139,7 @@ class Recall:
         self, conn: Connection, tenant_id: int, where: str, *, low: UUID = SMALLEST_ID, high: UUID = LARGEST_ID, **given: Any
     ) -> None:
         files = await files_between(conn, tenant_id, low, high)
-        if not files or any(f"${name}" in where and not value for name, value in given.items() if name == "objects"):
+        if not files:
             return
         condition, bounds = bounds_of_ids(low, high)
         sources = await self.cold.files.fetch_all(files)
@@ -166,5 +168,7 @@ def _of_keys(keys: Sequence[str]) -> str:
     return " AND ".join(conditions[key] for key in keys if key in conditions)
 
 
-def _texts(objects: Any) -> list[str]:
-    return sorted({f"{kind}\x1f{one}" for kind, one in objects})
+def _objects(objects: Sequence[Sequence[str]]) -> dict[str, Any]:
+    """The parameters of `OF_OBJECTS`."""
+    texts = sorted({f"{kind}\x1f{one}" for kind, one in objects})
+    return {"objects": texts, "object_ids": sorted({one for _, one in objects})}

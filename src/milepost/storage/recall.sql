@@ -17,9 +17,12 @@ INSERT INTO milepost.activity_stream (tenant_id, group_id, audience, id)
 SELECT tenant_id, unnest(more_groups), audience, id FROM back WHERE more_groups IS NOT NULL
 
 -- name: touched_objects
--- Objects of the delta whose pairs are computed anew from all of their activities.
-SELECT DISTINCT object_kind, object_id FROM delta
-WHERE object_id IS NOT NULL AND verb = ANY (%(verbs)s::text[])
+-- Objects of the delta whose pairs are computed anew, and reach down to where the archive is: one that was opened there has its row. What
+-- else the archive has of an object, closings before any opening, makes no pair.
+SELECT DISTINCT d.object_kind, d.object_id FROM delta d
+WHERE d.object_id IS NOT NULL AND d.verb = ANY (%(verbs)s::text[]) AND (d.id <= %(high)s OR EXISTS (
+    SELECT FROM {pairs} p
+    WHERE p.tenant_id = %(tenant_id)s AND p.object_kind = d.object_kind AND p.object_id = d.object_id AND p.opened_id <= %(high)s))
 
 -- name: taken_back
 -- What is taken back: latest rows of these keys, and days of these times, are computed anew.
