@@ -74,6 +74,7 @@ SQL_IN_STRINGS = {
     "intake/derive.py": "empties temp tables that are named by the model",
     "doctor/plans/_rows.py": "statements of cures, for a person to run",
     "doctor/plans/_rules.py": "likewise",
+    "doctor/triggers/verdict.py": "likewise",
 }
 # Read by other means than `load_queries`.
 SQL_READ_OTHERWISE = re.compile(r"schema/(schema\.sql|migrations/.*)")

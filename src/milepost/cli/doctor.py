@@ -12,6 +12,7 @@ __all__ = ["doctor"]
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "check": ("_doctor_check", "check", "What is wrong with a database, with a cure for each finding."),
     "explain": ("_doctor_explain", "explain", "How one statement is run, and what is wrong with that."),
+    "triggers": ("_doctor_triggers", "triggers", "What each trigger costs a write, and what could take its place."),
 }
 
 

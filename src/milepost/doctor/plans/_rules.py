@@ -111,7 +111,7 @@ def trigger_time(view: View) -> Iterator[Finding]:
                 text=f"Index the columns that refer through {one.constraint}: each row deleted or changed looks for rows that refer to it."
             )
         else:
-            cure = Cure(text=f"See what {one.name} does in that time, and whether it has to be done for each row, and now.")
+            cure = Cure(text=f"Ask `milepost doctor triggers --measure` what {one.name} costs, and what could take its place.")
         yield view.finding(
             "plan_trigger_time",
             view.explained.plan.root,
