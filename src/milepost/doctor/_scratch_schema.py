@@ -37,7 +37,7 @@ queries = load_queries(__package__, "scratch.sql")
 
 
 async def copy_schema(target: Target, url: str, tables: Sequence[str] | None) -> list[str]:
-    """Makes it in the empty database `url`; answers with notes. Raises `InvalidInput` for a table that is not there."""
+    """Makes it in the empty database `url`; answers with notes. Raises `DatabaseError` for a table that is not there."""
     without = await _besides(target, tables)
     words = [*WORDS, *(f"--exclude-table={name}" for name in without), "--lock-wait-timeout=1s"]
     dump = await _run(program("pg_dump", target.major), words, target.url, b"")

@@ -13,16 +13,16 @@ its times are not the target's: compare on it, in turn (A B A B), and never with
 a database of its own on the target's server instead, for whoever may and wants to create one there; with `server`, one on that
 server.
 
-Its schema is the target's: `pg_dump` where one new enough is found, else from the catalogue (see `_catalogue_ddl`). `tables`
-restricts it to these tables and their partitions. What could not be made there (an extension that is not installed here) is in
-`notes`, and the rest is there.
+Its schema is the target's, by `pg_dump` of the target's version or a later one, which must be installed here. `tables` restricts it
+to these tables and their partitions. What could not be made there (an extension that is not installed here) is in `notes`, and the
+rest is there.
 
 Its rows: of each table in `rows`, all if there are at most `rows_max`, else about that many, from pages chosen at random; then,
 up to the same bound a table, the rows that these refer to by foreign keys, of other tables too, so that joins and foreign keys
 work. `tables_copied` says how many of how many. All is analyzed, sequences stand where the target's stand.
 
 What it costs the target: ACCESS SHARE locks and the reading of these rows, within the target's timeouts. How it fails:
-`DatabaseUnavailable` if there are no programs here, `InvalidInput` for a table that is not there, `DatabaseError` with what
+`DatabaseUnavailable` if there are no programs here, `DatabaseError` for a table that is not there, and with what
 `pg_dump` said. However the block ends, server, folder and database are gone; what a killed process left is removed by the next.
 """
 
