@@ -185,6 +185,7 @@ def test_the_command_shows_a_tree(ground: str, capsys: pytest.CaptureFixture[str
     assert run(["doctor", "explain", text, ground]) == 0
     shown = capsys.readouterr().out
     assert "1 Seq Scan on public.orders" in shown and "cure: An index on status" in shown and "rows thrown away" in shown
+    assert "pages" in shown.splitlines()[0]
 
     async def id_of() -> int | None:
         async with (await Target.open(ground)).writing() as connection:

@@ -106,7 +106,7 @@ def _print(verdicts: list[Verdict], notes: tuple[str, ...]) -> None:
     if measured := [cost for one in verdicts for cost in one.costs]:
         click.echo("\nWhat each costs, for each row written:")
         print_table(
-            ("trigger", "write", "time", "95 % sure", "of the write", "statements", "WAL", "locks"), map(_cost, measured)
+            ("trigger", "write", "time", "95 % sure", "own", "of the write", "statements", "WAL", "locks"), map(_cost, measured)
         )
     for one in verdicts:
         if one.action != "keep":
@@ -125,6 +125,7 @@ def _cost(cost: Cost) -> tuple[str, ...]:
         str(cost.shape),
         f"{time * 1000:,.1f} µs",
         sure,
+        f"{cost.own_ms * 1000:,.1f} µs",
         f"{cost.share:.0%}",
         "-" if cost.statements is None else f"{cost.statements:,.1f}",
         "-" if cost.wal_bytes is None else f"{cost.wal_bytes:,.0f} B",

@@ -13,11 +13,14 @@ __all__ = ["print_explained", "print_findings"]
 
 COLOURS = {"critical": "bold red", "warning": "yellow", "notice": "cyan"}
 CONDITIONS = ("Index Cond", "Recheck Cond", "Hash Cond", "Merge Cond", "Join Filter", "Filter")
+PIPED_WIDTH = 240  # columns, where there is no terminal to fit
 HOT_SHARE = 0.25  # of the time, from which a step stands out
 
 
 def print_explained(explained: Explained, found: tuple[Finding, ...]) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=PIPED_WIDTH)
     plan = explained.plan
     marked: dict[int | None, Severity] = {one.evidence.get("node"): one.severity for one in reversed(found)}
     console.print(_tree(plan, plan.root, marked))

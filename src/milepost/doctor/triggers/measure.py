@@ -38,9 +38,9 @@ queries = load_queries(__package__, "triggers.sql")
 @dataclass(frozen=True, kw_only=True)
 class Cost:
     """Of one trigger in one shape, for each row written unless it says otherwise. ms, ms_low, ms_high: what the statement took
-    longer; None where it was not run without the trigger. own_ms: what EXPLAIN says the trigger took. share: of the statement's
-    time. calls: a statement. statements and wal_bytes: extra, a row; None if not counted. locks: taken only with it. error: why it
-    could not be measured.
+    longer; None where it was not run without the trigger. own_ms: what EXPLAIN says the trigger took. share: of the write's
+    time with this trigger alone. calls: a statement. statements and wal_bytes: extra, a row; None if not counted. locks: taken only
+    with it. error: why it could not be measured.
     """
 
     trigger: str
@@ -104,12 +104,14 @@ async def measure(connection: Connection, trigger: Trigger, shape: Shape, *, scr
         return Cost(trigger=trigger.id, shape=shape, error=str(error))
     rows = max(1, on[0].rows)
     own = median(one.own_ms.get(trigger.name, 0.0) for one in on)
+    # With this trigger alone: beside a slow one, everything else would look cheap.
+    alone = median(one.ms - sum(ms for name, ms in one.own_ms.items() if name != trigger.name) for one in on)
     plain = Cost(
         trigger=trigger.id,
         shape=shape,
         rows=on[0].rows,
         own_ms=own / rows,
-        share=min(1.0, own / max(median(one.ms for one in on), 1e-9)),
+        share=min(1.0, own / max(alone, own, 1e-9)),
         calls=on[0].calls.get(trigger.name, 0),
     )
     if not off:

@@ -81,7 +81,8 @@ def judge(triggers: Sequence[tuple[Trigger, Body]], costs: Sequence[Cost]) -> li
         action, reason, cure, statements = _action(
             trigger, body, [one for one, _ in triggers], {one.id: its_body for one, its_body in triggers}, its
         )
-        measured = [one.ms if one.ms is not None else one.own_ms for one in its]
+        # A difference that is not proven is noise of the rest; the trigger's own time is not.
+        measured = [one.ms if one.proven and one.ms is not None else one.own_ms for one in its]
         total = max(measured) * trigger.writes_per_s if measured else None
         found.append(
             Verdict(
