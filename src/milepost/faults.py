@@ -52,6 +52,7 @@ POINTS = (
     "restore.copied",
     "restore.before_switch",
     "restore.switched",
+    "rollout.step",
 )
 
 _wanted, _, _passes = os.environ.get("MILEPOST_TEST_FAULT", "").partition(":")

@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "bench": ("bench", "bench", "Measure, on an embedded server of its own."),
     "doctor": ("doctor", "doctor", "Find what makes a PostgreSQL slow, and prove the cure."),
     "jobs": ("jobs", "jobs", "The schedule of jobs: list, run, history, set."),
+    "rollout": ("rollout", "rollout", "Change a database that is in use: lint, plan, run, status, rollback."),
     "dead-letters": ("dead_letters", "dead_letters", "What could not be loaded: list, show, replay, discard, log."),
 }
 

@@ -1,0 +1,213 @@
+"""`milepost rollout`: change a database that is in use."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from milepost.cli._database import opened
+from milepost.cli._options import PLACE, json_option, settings_options, system_option
+from milepost.cli._output import print_json, print_table
+from milepost.doctor import Target
+from milepost.doctor.rollout import Outcome, Rollout, Standing, Waits, read_change, standing
+from milepost.settings import Settings
+
+if TYPE_CHECKING:
+    from milepost.doctor.rollout.work import Event
+
+__all__ = ["rollout"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+Answer = TypeVar("Answer")
+
+FILE = click.argument("file", type=click.Path(path_type=Path))
+DSN = click.argument("dsn", required=False)
+
+
+def waits_options(function: F) -> F:
+    """How long a rollout waits for what, as flags."""
+    plain = Waits()
+    for flag, metavar, default, words in (
+        (
+            "--batch-rows",
+            "NUMBER",
+            plain.batch_rows,
+            "Rows of a backfill's first transaction; later ones are fitted to 100 ms.",
+        ),
+        (
+            "--build-timeout-s",
+            "NUMBER",
+            plain.build_timeout_s,
+            "How long one attempt at a concurrent build may take (seconds).",
+        ),
+        ("--give-up-s", "NUMBER", plain.give_up_s, "How long one lock is tried for, over all attempts (seconds)."),
+        (
+            "--lock-timeout-ms",
+            "NUMBER",
+            plain.lock_timeout_ms,
+            "How long one attempt waits for a lock that blocks others (milliseconds).",
+        ),
+    ):
+        function = click.option(
+            flag, type=type(default), metavar=metavar, default=default, help=f"{words} Default: {default:g}."
+        )(function)
+    return function
+
+
+@click.group()
+def rollout() -> None:
+    """Change a database that is in use: no request fails, none waits longer than a lock timeout.
+
+    DSN is a connection string (postgresql://user@host:port/database); without one, it is milepost's own database.
+    """
+
+
+@rollout.command("plan")
+@FILE
+@DSN
+@json_option
+@system_option
+@settings_options(*PLACE)
+def plan_(settings: Settings, file: Path, dsn: str | None, system: str | None, as_json: bool) -> None:
+    """Say what a rollout would do, and refuse what it could not. Reads only."""
+    from milepost.doctor.rollout.plan import planned
+
+    async def work(target: Target) -> list[dict[str, Any]]:
+        return await planned(target, read_change(file))
+
+    found = _on(settings, dsn, system, work)
+    if as_json:
+        print_json({"operations": found})
+    else:
+        print_table(
+            ("operation", "lock at worst", "after it is complete"),
+            [(each["does"], each["locks"], each["final"] or "can be rolled back") for each in found],
+        )
+
+
+@rollout.command("run")
+@FILE
+@DSN
+@click.option(
+    "--hold", is_flag=True, help="Stop where all can still be taken back; `run` without it completes, `rollback` returns."
+)
+@waits_options
+@json_option
+@system_option
+@settings_options(*PLACE)
+def run_(settings: Settings, file: Path, dsn: str | None, hold: bool, system: str | None, as_json: bool, **waits: Any) -> int:
+    """Do what FILE says, or go on where a run of it was killed. What cannot be done is rolled back (exit code 1)."""
+    change = read_change(file)
+
+    async def work(target: Target) -> Outcome:
+        with _shown() as say:
+            async with Rollout.open(target, waits=Waits(**waits), say=say) as running:
+                return await running.run(change, hold=hold)
+
+    return _answer(_on(settings, dsn, system, work), as_json)
+
+
+@rollout.command("rollback")
+@DSN
+@waits_options
+@json_option
+@system_option
+@settings_options(*PLACE)
+def rollback_(settings: Settings, dsn: str | None, system: str | None, as_json: bool, **waits: Any) -> int:
+    """Take back the rollout under way, or the last one."""
+
+    async def work(target: Target) -> Outcome:
+        with _shown() as say:
+            async with Rollout.open(target, waits=Waits(**waits), say=say) as running:
+                return await running.roll_back()
+
+    return _answer(_on(settings, dsn, system, work), as_json, wanted="rolled_back")
+
+
+@rollout.command("status")
+@DSN
+@json_option
+@system_option
+@settings_options(*PLACE)
+def status_(settings: Settings, dsn: str | None, system: str | None, as_json: bool) -> None:
+    """Say how far the rollout under way is, or how the last one ended. Reads only."""
+
+    async def work(target: Target) -> Standing | None:
+        async with target.reading() as connection:
+            return await standing(connection)
+
+    found = _on(settings, dsn, system, work)
+    if as_json:
+        print_json({"rollout": None if found is None else _told(found)})
+    elif found is None:
+        click.echo("There was no rollout on this database.")
+    else:
+        _print(found)
+
+
+# ── Parts ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _on(settings: Settings, dsn: str | None, system: str | None, work: Callable[[Target], Awaitable[Answer]]) -> Answer:
+    async def run(url: str) -> Answer:
+        return await work(await Target.open(url))
+
+    if dsn is not None:
+        return asyncio.run(run(dsn))
+    with opened(settings, system=system) as url:
+        return asyncio.run(run(url))
+
+
+def _answer(outcome: Outcome, as_json: bool, *, wanted: str = "") -> int:
+    if as_json:
+        print_json({"rollout": _told(outcome.standing)})
+    else:
+        _print(outcome.standing)
+    return 1 if outcome.standing.state == "rolled_back" and wanted != "rolled_back" else 0
+
+
+def _told(found: Standing) -> dict[str, Any]:
+    listed = [
+        {"operation": entry.operation, "state": entry.state, "step": entry.step, "changed_at": entry.changed_at}
+        for entry in found.operations
+    ]
+    facts = {key: value for key, value in vars(found).items() if key not in ("operations", "rollout_id")}
+    return facts | {"operations": listed}
+
+
+def _print(found: Standing) -> None:
+    click.echo(f"{found.name}: {found.state.replace('_', ' ')}" + (f" ({found.error})" if found.error else ""))
+    rows = [
+        (entry.position, entry.operation["operation"], entry.state.replace("_", " "), entry.step) for entry in found.operations
+    ]
+    print_table(("", "operation", "state", "last step"), rows)
+
+
+@contextmanager
+def _shown() -> Iterator[Callable[[Event], None]]:
+    """Progress on stderr: a bar on a terminal, else a line for each step."""
+    if not sys.stderr.isatty():
+        yield lambda event: None if event.total is not None else click.echo(event.text, err=True)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        bar = bars.add_task("", total=None)
+
+        def say(event: Event) -> None:
+            if event.total is None:
+                bars.console.print(event.text, markup=False, highlight=False)
+            else:
+                bars.update(
+                    bar, description=f"{event.text} ({event.unit})", completed=event.done or 0, total=event.total or None
+                )
+
+        yield say

@@ -1,0 +1,3 @@
+-- name: build
+-- Without IF NOT EXISTS, which reports success over an invalid index.
+CREATE {unique} INDEX CONCURRENTLY {name} ON {table} USING {method} ({columns}) {rest};

@@ -1,0 +1,3 @@
+-- name: build_again
+-- From its own definition: `CREATE INDEX name …` with CONCURRENTLY put in.
+{definition};
