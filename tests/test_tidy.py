@@ -67,6 +67,8 @@ SQL_IN_STRINGS = {
     "intake/_spill_file.py": "SQLite's, in a file of the process's own",
     "schema": "makes tables, and compiles SQL from the model",
     "postgres": "sessions, databases and locks",
+    "doctor/rollout/operations/_triggers.py": "rewrites the definition that PostgreSQL prints",
+    "doctor/rollout/operations/narrow_trigger.py": "likewise",
     "access/_put_group.py": "asks PostgreSQL whether it knows a time zone",
     "doctor/checks": "statements of cures, for a person to run",
     "importing/reading.py": "DuckDB's, which reads Parquet",

@@ -12,8 +12,8 @@ from typing import Literal, TypeAlias
 
 __all__ = ["LockClass", "Waits"]
 
-# The strongest lock that a statement takes on a table in use, by what it blocks.
-LockClass: TypeAlias = Literal["access_exclusive", "share_row_exclusive", "share_update_exclusive"]
+# The strongest lock that a statement takes on a table in use, by what it blocks; `rows`: only rows that it writes.
+LockClass: TypeAlias = Literal["access_exclusive", "share_row_exclusive", "share_update_exclusive", "rows"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +40,8 @@ class Waits:
         """PostgreSQL's settings for a transaction that takes such a lock."""
         if lock == "share_update_exclusive":
             return {"lock_timeout": f"{self.passing_timeout_ms}ms", "statement_timeout": "0"}
+        if lock == "rows":
+            return {"lock_timeout": f"{self.lock_timeout_ms}ms", "statement_timeout": "0"}
         # The statement's time counts its wait as well.
         return {
             "lock_timeout": f"{self.lock_timeout_ms}ms",

@@ -23,7 +23,7 @@ from milepost.errors import DatabaseError, DatabaseUnavailable, MilepostError, N
 from milepost.faults import reach
 from milepost.postgres import Connection, backoff_s, dict_row, load_queries, sql, translated
 
-__all__ = ["Event", "Work"]
+__all__ = ["Event", "Statement", "Work"]
 
 queries = load_queries(__package__, "work.sql")
 
@@ -112,8 +112,8 @@ class Work:
 
     async def briefly(
         self, *statements: Statement, lock: LockClass, tables: Sequence[Table] = (), remember: Mapping[str, Any] | None = None
-    ) -> None:
-        """One transaction, tried until it is through. tables: whose holders are named when it gives up. remember: facts that it
+    ) -> int:
+        """One transaction, tried until it is through → rows that its last statement changed. tables: whose holders are named when it gives up. remember: facts that it
         makes true. Raises `Timeout`, or at once what PostgreSQL refuses.
         """
         until = monotonic() + self.waits.give_up_s
@@ -121,7 +121,7 @@ class Work:
         while True:
             attempt += 1
             try:
-                await self._once(statements, lock, remember)
+                changed = await self._once(statements, lock, remember)
                 break
             except MilepostError as error:
                 if self.connection.closed or error.facts.get("sqlstate") not in TRIED_AGAIN:
@@ -135,6 +135,7 @@ class Work:
                 await asyncio.sleep(PAUSE_S + backoff_s(attempt, PAUSE_S, self.waits.pause_s_max))
         self.memory |= remember or {}
         reach("rollout.step")
+        return changed
 
     async def build(
         self, statement: Statement, *, done: Callable[[], Awaitable[bool]], clear: Callable[[], Awaitable[None]] | None = None
@@ -183,14 +184,16 @@ class Work:
 
     # ── Parts ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _once(self, statements: Sequence[Statement], lock: LockClass, remember: Mapping[str, Any] | None) -> None:
+    async def _once(self, statements: Sequence[Statement], lock: LockClass, remember: Mapping[str, Any] | None) -> int:
+        changed = 0
         with translated(self.connection):
             async with self.connection.transaction():
                 await self._set(self.waits.session(lock), local=True)
                 for statement in statements:
-                    await self.connection.execute(statement)
+                    changed = (await self.connection.execute(statement)).rowcount
                 if remember is not None:
                     await self._journal.remember(self._position, None, remember)
+        return changed
 
     async def _set(self, settings: Mapping[str, str], *, local: bool) -> None:
         for name, value in settings.items():

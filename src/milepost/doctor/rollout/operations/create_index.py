@@ -105,7 +105,7 @@ class CreateIndex(Operation, frozen=True, kw_only=True):
             pairs = [
                 sql.SQL("{} = {}").format(sql.Identifier(name), sql.Literal(value)) for name, value in self.storage.items()
             ]
-            rest.append(sql.SQL("WITH ({})").format(sql.SQL(", ").join(pairs)))
+            rest.append(sql.SQL(queries.storage).format(options=sql.SQL(", ").join(pairs)))
         if self.where is not None:
             rest.append(sql.SQL("WHERE {}").format(sql.SQL(self.where)))
         return sql.SQL(queries.build).format(

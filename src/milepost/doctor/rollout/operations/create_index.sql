@@ -1,3 +1,7 @@
 -- name: build
 -- Without IF NOT EXISTS, which reports success over an invalid index.
 CREATE {unique} INDEX CONCURRENTLY {name} ON {table} USING {method} ({columns}) {rest};
+
+-- name: storage
+-- Storage parameters of the index.
+WITH ({options});
