@@ -68,6 +68,49 @@ def rollout() -> None:
     """
 
 
+@rollout.command("lint")
+@click.argument("files", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option("--dsn", metavar="DSN", help="The database whose schema they meet. Default: milepost's own.")
+@json_option
+@system_option
+@settings_options(*PLACE)
+def lint_(settings: Settings, files: tuple[Path, ...], dsn: str | None, system: str | None, as_json: bool) -> int:
+    """Say what files of SQL would do to those who use the database. Exit code 1: one of them stops reads or writes, or fails.
+
+    Each statement is executed on an empty clone of the schema, file after file, and looked at there; the database is only read.
+    """
+    from dataclasses import asdict
+
+    from milepost.doctor.rollout.lint import Problem, judged, measured
+    from milepost.doctor.scratch import Scratch
+    from milepost.errors import InvalidInput
+
+    texts: list[tuple[Path, str]] = []
+    for file in files:
+        try:
+            texts.append((file, file.read_text(encoding="utf-8")))
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidInput(f"{file} cannot be read: {error}.") from error
+
+    async def work(target: Target) -> tuple[tuple[str, ...], list[tuple[Path, Problem]]]:
+        async with Scratch.open(target) as scratch:
+            found = [
+                (file, problem) for file, text in texts for each in await measured(scratch, text) for problem in judged(each)
+            ]
+            return scratch.notes, found
+
+    notes, found = _on(settings, dsn, system, work)
+    if as_json:
+        print_json({"problems": [{"file": str(file), **asdict(problem)} for file, problem in found], "notes": notes})
+    else:
+        for note in notes:
+            click.echo(note, err=True)
+        for file, problem in found:
+            instead = f"; `milepost rollout` does it without: {problem.operation}" if problem.operation else ""
+            click.echo(f"{file}:{problem.line}: {problem.severity}: {problem.rule}: {problem.message}{instead}")
+    return 1 if any(problem.severity == "error" for _, problem in found) else 0
+
+
 @rollout.command("plan")
 @FILE
 @DSN
