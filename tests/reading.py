@@ -303,7 +303,8 @@ class Reader:
                 if window not in board.windows:  # days are kept as what the others are made of
                     continue
                 at = next(items[0].occurred_at for key, items in rows.items() if (key[0], *key[2:]) == (group, per, bucket))
-                asked = {"window": window, "at": rfc3339(at)} | ({} if group is None else {"group": group})
+                asked = {"window": window} | ({} if group is None else {"group": group})
+                asked |= {} if window == "all" else {"at": rfc3339(at)}  # all time has no past but snapshots
                 before = rankings.get((group, per, bucket_before(per, bucket)), [])
                 ranks = {member: rank for rank, member, _ in before}
                 expected = [
@@ -316,11 +317,11 @@ class Reader:
                     for rank, member, score in ranking
                 ]
                 assert await self.pages(f"boards/{name}", **asked) == expected, (name, asked)
-                await self.compare_standing(name, asked, expected)
+                for position in {0, len(expected) // 2, len(expected) - 1}:
+                    await self.compare_standing(name, asked, expected, position)
 
-    async def compare_standing(self, name: str, asked: dict[str, str], expected: list[dict[str, Any]]) -> None:
-        middle = len(expected) // 2
-        me = expected[middle]
+    async def compare_standing(self, name: str, asked: dict[str, str], expected: list[dict[str, Any]], position: int) -> None:
+        me = expected[position]
         better = [item for item in expected if item["rank"] < me["rank"]]
         answer = await self.client.get(
             f"/v1/boards/{name}/standing",
@@ -328,12 +329,15 @@ class Reader:
             headers={"authorization": f"Bearer {self.key}"},
         )
         others = len(expected) - 1
-        assert json.loads(answer.content, parse_float=Fraction) == {
+        found = json.loads(answer.content, parse_float=Fraction)
+        assert (found.pop("window"), found.pop("snapshot")) == (asked["window"], None)
+        del found["begins"]
+        assert found == {
             **me,
             "members": len(expected),
             "percentile": rounded(Fraction(100 * (len(expected) - me["rank"]), others), 4) if others else 100,
             "to_next": abs(better[-1]["score"] - me["score"]) if better else None,
-            "around": expected[max(middle - 1, 0) : middle + 2],
+            "around": expected[max(position - 1, 0) : position + 2],
         }, (name, asked)
 
 

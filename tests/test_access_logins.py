@@ -22,7 +22,10 @@ pytest_plugins = ["fix_schema"]
 
 MODEL = (Path(__file__).parent / "models" / "spine.toml").read_text(encoding="utf-8")
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-OPEN = ("actor", "groups", "group_span", "group_reach", "member", "activity", "rollup_team_distance", "latest_grade_book")
+OPEN = (
+    "actor", "groups", "group_span", "group_reach", "member", "invitation", "activity", "search_document", "snapshot",
+    "rollup_team_distance", "latest_grade_book",
+)  # fmt: skip
 DENIED = "42501"
 
 
@@ -44,6 +47,12 @@ async def tenants(owner: Connection) -> AsyncIterator[list[Tenant]]:
             VALUES (%(t)s, 1, 1, now(), 'infinity', %(secret)s, now())""",
             """INSERT INTO milepost.activity (tenant_id, id, occurred_at, received_at, actor_id, audience, verb, source)
             VALUES (%(t)s, %(id)s, now(), now(), 1, 2, 'run', %(secret)s)""",
+            """INSERT INTO milepost.invitation (tenant_id, group_id, actor_id, role, permissions, state, invited_at, expires_at)
+            VALUES (%(t)s, 1, 1, %(secret)s, '{}', 'open', now(), now())""",
+            """INSERT INTO milepost.search_document (tenant_id, id, version, words)
+            VALUES (%(t)s, %(id)s, 1, to_tsvector('simple', %(secret)s))""",
+            """INSERT INTO milepost.snapshot (tenant_id, board, group_id, per, bucket, name, members, kept, taken_at)
+            VALUES (%(t)s, 'distance', 0, 'all', '0001-01-01', %(secret)s, 1, 1, now())""",
             """INSERT INTO milepost.rollup_team_distance (tenant_id, group_id, per, bucket, n)
             VALUES (%(t)s, 1, 'day', '2026-03-01', 1)""",
             """INSERT INTO milepost.latest_grade_book (tenant_id, group_id, object_kind, object_id, actor_id, id, occurred_at)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,10 @@ from milepost.access.viewer import Reader
 from milepost.boards.among import read_friends, read_named
 from milepost.boards.ranking import Ranking, find_ranking
 from milepost.boards.read import read_page
+from milepost.boards.snapshots import find_snapshot, put_snapshot
 from milepost.boards.standing import read_standing
 from milepost.intake.derive import rebuild_ranges
-from milepost.model import parse_model
+from milepost.model import Snapshots, parse_model
 from milepost.postgres import Connection, Database
 from milepost.schema.compile import compile_model
 from milepost.schema.models import apply_model
@@ -29,6 +31,7 @@ from milepost.schema.models import apply_model
 pytest_plugins = ["fix_schema"]
 
 MODEL = parse_model((Path(__file__).parent / "models" / "spine.toml").read_text(encoding="utf-8"))
+KEEPS_ALL = replace(MODEL, boards={"distance": replace(MODEL.boards["distance"], snapshots=Snapshots(top=100_000))})
 NOW = datetime(2026, 3, 4, tzinfo=UTC)
 POPULATE = (
     b"INSERT INTO milepost.actor (tenant_id, actor_id, external_id) SELECT 1, i, 'user-' || i FROM generate_series(1, 20000) i",
@@ -39,7 +42,7 @@ POPULATE = (
     b"ANALYZE",
 )
 # A scan of a table that grows with the board, and a key that is compared row by row.
-WHOLE = re.compile(r"Seq Scan on (board_distance\w*|actor|follow|member|group_reach)\b")
+WHOLE = re.compile(r"Seq Scan on (board_distance\w*|snapshot_place|actor|follow|member|group_reach)\b")
 ROW_BY_ROW = re.compile(r"Filter: .*\bROW\(")
 
 Read = Callable[[Connection, Ranking], Awaitable[object]]
@@ -80,6 +83,24 @@ async def test_every_key_bounds_an_index_range(large: Database) -> None:
                     assert not ROW_BY_ROW.search(plan), f"{name}\n{plan}"
 
 
+async def test_a_snapshot_is_read_by_index(large: Database) -> None:
+    """Each read of it, and movement since another one."""
+    async with large.transaction("write", tenant_id=1) as conn:
+        for name in ("one", "two"):
+            command = {"do": "put_snapshot", "board": "distance", "snapshot": name, "window": "week"}
+            await put_snapshot(conn, 1, KEEPS_ALL, command, now=NOW)
+    async with large.transaction("point", tenant_id=1, snapshot=True) as conn:
+        ranking = await find_ranking(conn, 1, MODEL, "distance", group=None, window="week", now=NOW)
+        one, two = [await find_snapshot(conn, ranking, name) for name in ("one", "two")]
+        assert (one.members, one.kept) == (20_000, 20_000)
+        kept = replace(ranking, snapshot=one, against=two)
+        for name in READS.keys() - {"deep"}:
+            for plan in await plans_of(conn, kept, READS[name]):
+                assert not WHOLE.search(plan), f"{name}\n{plan}"
+        for plan in await plans_of(conn, kept, lambda c, r: read_page(c, r, limit=100, after=b"9000")):
+            assert not WHOLE.search(plan), plan
+
+
 async def test_a_rank_reads_few_rows(large: Database) -> None:
     """However deep: of the range tables and the index some hundreds, on a board of twenty thousand."""
     async with large.transaction("point", tenant_id=1, snapshot=True) as conn:
@@ -99,7 +120,7 @@ class Explained:
         self.plans: list[str] = []
 
     async def execute(self, query: Any, params: Any = None) -> Any:
-        if "board_distance" in query:
+        if "board_distance" in query or "snapshot_place" in query:
             options = b"ANALYZE, " if self.analyze else b""
             rows = await (await self.conn.execute(b"EXPLAIN (%s COSTS off) " % options + query.encode(), params)).fetchall()
             self.plans.append("\n".join(row[0] for row in rows))

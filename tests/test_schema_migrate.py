@@ -300,7 +300,7 @@ async def test_a_superuser_is_granted_the_role(empty: Connection) -> None:
 TENANT_TABLES = {"actor", "groups", "group_span", "group_reach", "member"}
 TENANT_TABLES |= {"activity", "activity_stream", "tombstone", "ledger", "idempotency", "journal"}
 TENANT_TABLES |= {"dead_letter", "dead_letter_log", "alert", "parked", "follow", "invitation", "board_member"}
-TENANT_TABLES |= {"read_marker"}
+TENANT_TABLES |= {"read_marker", "snapshot", "snapshot_place"}
 TENANT_TABLES |= {"storage_growth"}
 TENANT_TABLES |= {"cold_file"}
 TENANT_TABLES |= {"search_document", "search_progress"}

@@ -16,13 +16,14 @@ import msgspec
 
 from milepost.access.actors import actor_ids
 from milepost.boards.ranking import Ranking
-from milepost.boards.read import BoardPage, Ranked, members_of, movement_of, places_of
+from milepost.boards.read import BoardPage, Ranked, kept_items, members_of, movement_of, places_of
 from milepost.errors import NotFound
 from milepost.postgres import Connection, load_queries
 
 __all__ = ["NAMED_MAX", "read_friends", "read_named"]
 
 _queries = load_queries(__package__, "boards.sql")
+_kept = load_queries(__package__, "kept.sql")
 
 NAMED_MAX = 500
 
@@ -55,6 +56,11 @@ async def _among(
     movement: bool,
 ) -> tuple[list[Ranked], bytes | None]:
     parameters = {**ranking.parameters, **named}
+    if ranking.snapshot is not None:
+        statement = ranking.statement(_kept.among, members=members, movement=movement_of(ranking, movement))
+        given = {"after": int(after or 0), "rows": limit + 1}
+        found = await (await conn.execute(statement, parameters | given)).fetchall()
+        return kept_items(found[:limit]), str(found[limit - 1][0]).encode() if len(found) > limit else None
     if after is not None:
         place, tie, member = msgspec.json.decode(after)
         parameters |= {"after_place": place, "after_tie": tie, "after_member": member}

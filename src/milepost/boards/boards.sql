@@ -59,6 +59,11 @@ FROM {table} w
 WHERE w.tenant_id = %(tenant_id)s AND w.group_id = %(group_id)s AND w.{member} = p.member AND w.per = %(per)s
   AND w.bucket = %(previous)s AND w.place IS NOT NULL
 
+-- name: since
+-- Part of others: how many had a better rank than `p` in a snapshot; NULL where it has no place there.
+SELECT s.rank - 1 FROM milepost.snapshot_place s
+WHERE s.tenant_id = %(tenant_id)s AND s.snapshot_id = %(against_id)s AND s.member_id = p.member
+
 -- name: members
 -- How many take a rank, where no row says it; counted with the ranges.
 SELECT r.n FROM {table}_range r
@@ -175,9 +180,10 @@ SELECT n.{number} FROM {names} n WHERE n.tenant_id = %(tenant_id)s AND n.externa
 
 -- name: unmasked_actor
 -- Part of others: the name of who is ranked, but NULL where it is masked and neither the viewer nor in a group that the viewer may read.
+-- Who is hidden is on no board, but may be in a snapshot from before: there it is masked.
 CASE WHEN p.member = %(viewer_id)s OR NOT EXISTS (
     SELECT FROM milepost.board_member h
-    WHERE h.tenant_id = %(tenant_id)s AND h.board = %(board)s AND h.member_id = p.member AND h.shown = 'masked'
+    WHERE h.tenant_id = %(tenant_id)s AND h.board = %(board)s AND h.member_id = p.member
 ) OR EXISTS (
     SELECT FROM milepost.member m
     JOIN milepost.group_reach r ON r.tenant_id = m.tenant_id AND r.group_id = m.group_id
@@ -189,7 +195,7 @@ CASE WHEN p.member = %(viewer_id)s OR NOT EXISTS (
 -- Part of others: the same of a group.
 CASE WHEN NOT EXISTS (
     SELECT FROM milepost.board_member h
-    WHERE h.tenant_id = %(tenant_id)s AND h.board = %(board)s AND h.member_id = p.member AND h.shown = 'masked'
+    WHERE h.tenant_id = %(tenant_id)s AND h.board = %(board)s AND h.member_id = p.member
 ) OR EXISTS (
     SELECT FROM milepost.group_reach r
     WHERE r.tenant_id = %(tenant_id)s AND r.group_id = p.member AND r.ancestor_id = ANY (%(viewer_roots)s::bigint[])

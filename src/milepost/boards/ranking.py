@@ -25,7 +25,7 @@ from milepost.rollups.read import declared, put_words
 from milepost.schema.compile import EVERYWHERE, member_column, score_units
 from milepost.storage.by_index import plan_by_index
 
-__all__ = ["Place", "Ranking", "find_ranking", "ranks_of"]
+__all__ = ["Place", "Ranking", "Snapshot", "find_ranking", "ranking_of", "ranks_of"]
 
 _queries = load_queries(__package__, "boards.sql")
 
@@ -46,6 +46,8 @@ class Ranking:
     previous: datetime | None
     units: str
     reader: Reader  # whom it is shown to
+    snapshot: Snapshot | None = None  # it is read as it was kept then; None: as it is
+    against: Snapshot | None = None  # what movement is since; None: the window before
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -57,6 +59,8 @@ class Ranking:
             "per": self.per,
             "bucket": self.bucket,
             "previous": self.previous,
+            "snapshot_id": self.snapshot and self.snapshot.number,
+            "against_id": self.against and self.against.number,
         }
 
     @property
@@ -71,7 +75,7 @@ class Ranking:
         actors = self.board.rank == "actor"
         masked = _queries.unmasked_actor if actors else _queries.unmasked_group
         template = put_words(template, shown="a.external_id" if self.reader.sees_all else masked, **words)
-        for name in ("friends", "followed", "named", "ordinal", "better", "moved", "before"):
+        for name in ("friends", "followed", "named", "ordinal", "better", "moved", "since", "before"):
             template = template.replace("{" + name + "}", _queries[name])
         template = put_words(
             template,
@@ -84,6 +88,20 @@ class Ranking:
         for alias in ("f", "me", "p", "w"):
             template = template.replace("{tie " + alias + "}", f"{alias}.tie" if self.board.ties == "earliest" else SHARED_TIE)
         return template
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """A ranking as it stood at a moment: the best `kept` of its `members`."""
+
+    number: int
+    name: str
+    per: str
+    bucket: datetime
+    members: int
+    kept: int
+    taken_at: datetime
+    expires_at: datetime | None  # None: it is kept until it is forgotten on purpose
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,9 +132,24 @@ async def find_ranking(
     now: datetime,
     reader: Reader = EVERYTHING,
 ) -> Ranking:
-    """window: one of the board's; None: its first."""
-    board = declared(model.boards, name, "board")
+    """window: one of the board's; None: its first. For the rest of the transaction plans go by index."""
     await plan_by_index(conn, sorts=True)
+    return await ranking_of(conn, tenant_id, model, name, group=group, window=window, now=now, reader=reader)
+
+
+async def ranking_of(
+    conn: Connection,
+    tenant_id: int,
+    model: Model,
+    name: str,
+    *,
+    group: str | None,
+    window: str | None,
+    now: datetime,
+    reader: Reader = EVERYTHING,
+) -> Ranking:
+    """As `find_ranking`, and leaves the transaction's plans alone."""
+    board = declared(model.boards, name, "board")
     await require_filled(conn, tenant_id, f"board_{name}")
     asked = window or board.windows[0]
     if asked not in board.windows:

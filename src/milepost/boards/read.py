@@ -16,12 +16,13 @@ from typing import Any
 
 import msgspec
 
-from milepost.boards.ranking import Place, Ranking, ranks_of
+from milepost.boards.ranking import Place, Ranking, Snapshot, ranks_of
 from milepost.postgres import Connection, load_queries
 
-__all__ = ["BoardPage", "Ranked", "items_of", "members_of", "places_of", "read_page"]
+__all__ = ["BoardPage", "Ranked", "items_of", "kept_items", "members_of", "movement_of", "places_of", "read_page"]
 
 _queries = load_queries(__package__, "boards.sql")
+_kept = load_queries(__package__, "kept.sql")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,8 @@ async def read_page(
 ) -> BoardPage:
     """after: the `next` of the page before. movement: without, it is not looked up, which for a full page of a large board is most of
     the work."""
+    if ranking.snapshot is not None:
+        return await _kept_page(conn, ranking, ranking.snapshot, limit=limit, after=after, movement=movement)
     parameters = dict(ranking.parameters)
     if after is not None:
         place, tie, member = msgspec.json.decode(after)
@@ -71,14 +74,39 @@ async def read_page(
     return BoardPage(items=items_of(ranking, places, int(before), int(better)), members=members, next=following)
 
 
+async def _kept_page(
+    conn: Connection, ranking: Ranking, snapshot: Snapshot, *, limit: int, after: bytes | None, movement: bool
+) -> BoardPage:
+    """A cursor is the ordinal of the last one shown."""
+    statement = ranking.statement(_kept.page, movement=movement_of(ranking, movement))
+    given = {"after": int(after or 0), "rows": limit + 1}
+    rows = await (await conn.execute(statement, ranking.parameters | given)).fetchall()
+    following = str(rows[limit - 1][0]).encode() if len(rows) > limit else None
+    return BoardPage(items=kept_items(rows[:limit]), members=snapshot.members, next=following)
+
+
+def kept_items(rows: Sequence[tuple[Any, ...]]) -> list[Ranked]:
+    """Of rows of a snapshot: ordinal, rank, name, score, how many had a better rank in what they are compared with."""
+    return [
+        Ranked(rank=rank, member=name, score=score, movement=None if before is None else int(before) + 1 - rank)
+        for _, rank, name, score, before, *_ in rows
+    ]
+
+
 async def members_of(conn: Connection, ranking: Ranking) -> int:
+    if ranking.snapshot is not None:
+        return ranking.snapshot.members
     row = await (await conn.execute(ranking.statement(_queries.members), ranking.parameters)).fetchone()
     return row[0] if row else 0
 
 
 def movement_of(ranking: Ranking, wanted: bool) -> str:
-    """The expression of a page's sixth column."""
-    return "({moved})" if wanted and ranking.previous is not None else "NULL"
+    """The expression that looks up how many were before each, in what movement is since."""
+    if not wanted:
+        return "NULL"
+    if ranking.against is not None:
+        return "({since})"
+    return "({moved})" if ranking.previous is not None and ranking.snapshot is None else "NULL"
 
 
 def places_of(rows: Sequence[tuple[Any, ...]]) -> list[Place]:

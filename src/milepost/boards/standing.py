@@ -16,14 +16,15 @@ from decimal import ROUND_HALF_UP, Decimal
 
 from milepost.access.actors import actor_ids
 from milepost.access.groups import group_ids
-from milepost.boards.ranking import Ranking
-from milepost.boards.read import Ranked, items_of, members_of, movement_of, places_of
+from milepost.boards.ranking import Ranking, Snapshot
+from milepost.boards.read import Ranked, items_of, kept_items, members_of, movement_of, places_of
 from milepost.errors import NotFound
 from milepost.postgres import Connection, load_queries
 
 __all__ = ["AROUND_MAX", "Standing", "read_standing"]
 
 _queries = load_queries(__package__, "boards.sql")
+_kept = load_queries(__package__, "kept.sql")
 
 AROUND_MAX = 100
 TEN_THOUSANDTH = Decimal("0.0001")
@@ -44,6 +45,8 @@ class Standing:
 async def read_standing(conn: Connection, ranking: Ranking, member: str, *, around: int = 0, movement: bool = True) -> Standing:
     """around: how many on each side. Raises `NotFound` for a member that nobody has heard of, or that the viewer
     may not know."""
+    if ranking.snapshot is not None:
+        return await _kept_standing(conn, ranking, ranking.snapshot, member, around=around, movement=movement)
     alone = {} if around else {"ordinal": "0"}  # its rank is all that is asked for
     statement = ranking.statement(_queries.standing, around=str(around), movement=movement_of(ranking, movement), **alone)
     rows = await (await conn.execute(statement, {**ranking.parameters, "member": member})).fetchall()
@@ -63,6 +66,31 @@ async def read_standing(conn: Connection, ranking: Ranking, member: str, *, arou
         movement=me.movement,
         members=members,
         to_next=None if next_score is None else abs(next_score - me.score),
+        around=items if around else [],
+    )
+
+
+async def _kept_standing(
+    conn: Connection, ranking: Ranking, snapshot: Snapshot, member: str, *, around: int, movement: bool
+) -> Standing:
+    statement = ranking.statement(_kept.standing, movement=movement_of(ranking, movement))
+    given = {"member": member, "around": around}
+    rows = await (await conn.execute(statement, ranking.parameters | given)).fetchall()
+    if not rows:
+        return await _without_rank(conn, ranking, member)
+    items = kept_items(rows)
+    (me,) = (item for item, row in zip(items, rows, strict=True) if row[5])
+    if me.member is None:
+        raise NotFound(f"There is no {ranking.board.rank} {member!r} here.")
+    better = rows[0][6]
+    return Standing(
+        member=member,
+        rank=me.rank,
+        score=me.score,
+        percentile=percentile(me.rank, snapshot.members),
+        movement=me.movement,
+        members=snapshot.members,
+        to_next=None if better is None else abs(better - me.score),
         around=items if around else [],
     )
 

@@ -1,7 +1,8 @@
 """Commands of a lane: every change of derived rows that is not a batch of activities.
 
 A command is JSON with a `do`: `correct` and `retract` an activity, `put_group`, `put_actor`, `put_member`, `remove_member`,
-`follow`, `unfollow`, `invite`, `answer_invitation`, `revoke_invitation`, and `mapped`, those of a message of another standard (`milepost.intake.commands_once`). It runs
+`follow`, `unfollow`, `invite`, `answer_invitation`, `revoke_invitation`, `show_member` on a board, `put_snapshot` of one and
+`remove_snapshot`, and `mapped`, those of a message of another standard (`milepost.intake.commands_once`). It runs
 inside the load transaction, in lane order, so that what it reads is what all before it has written. It answers as the API does:
 `{"status": 200, …}`, or a problem (`status` 404, 409, 412 or 422) that changed nothing.
 
@@ -22,6 +23,7 @@ import msgspec
 from milepost.access import changes
 from milepost.activity import HASH_MASK, SMALLEST_ID, id_from
 from milepost.boards.members import put_shown
+from milepost.boards.snapshots import put_snapshot, remove_snapshot
 from milepost.errors import Conflict, FieldError, InvalidInput, MilepostError, NotFound, PreconditionFailed
 from milepost.intake import _rows
 from milepost.intake._load_rows import LoadRows
@@ -112,6 +114,8 @@ class Runner:
                     answers[index] = await self._mapped(command, once, received_at)
                 case "show_member":
                     answers[index] = await self._show_member(command)
+                case "put_snapshot" | "remove_snapshot":
+                    answers[index] = await self._snapshot(command, received_at)
                 case _:
                     answers[index] = await self._change(command, received_at)
         if edits:
@@ -196,6 +200,17 @@ class Runner:
             if board.name == shown.board:
                 await hide(self.conn, board, self.tenant_id, shown.number, hidden=shown.hidden)
         return {"status": 200, "body": {"member": shown.member, "shown": shown.shown}}
+
+    async def _snapshot(self, command: Command, received_at: datetime) -> Answer:
+        model = self.compiled.model
+        try:
+            if command["do"] == "put_snapshot":
+                kept = await put_snapshot(self.conn, self.tenant_id, model, command, now=received_at)
+                return {"status": 200, "body": kept}
+            await remove_snapshot(self.conn, self.tenant_id, model, command, now=received_at)
+        except MilepostError as error:
+            return problem(error)
+        return {"status": 204, "body": None}
 
     # ── corrections and retractions ──
 

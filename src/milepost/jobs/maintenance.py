@@ -4,6 +4,7 @@
 - the queue goes on to its next table, and emptied ones are truncated;
 - answers to old Idempotency-Keys, what old receipts of other queues stood for and old journal rows are forgotten, and corrections whose activity never came set aside;
 - what is kept here of files that are not in the archive any more goes;
+- boards are kept as they stood at the ends of the spans that the model names, and what was kept long enough is forgotten;
 - how far each lane is behind is measured, and what lies in the dead letters; where they grow, an alert says so.
 
 Every process may run it: an advisory lock lets one at a time change something, and measuring needs no lock. Each step is
@@ -28,6 +29,7 @@ from milepost.intake.queue import backlog, forget_answers
 from milepost.intake.relay import forget_relayed
 from milepost.intake.rotation import rotate
 from milepost.jobs.alerts import forget_resolved, measure_dead_letters, watch_dead_letters
+from milepost.jobs.snapshots import snapshots_step
 from milepost.postgres import Connection, Database, advisory_lock, load_queries, translated
 from milepost.service import Service
 from milepost.settings import Settings
@@ -77,6 +79,7 @@ class Maintenance(Service):
             "receipts": forget_relayed,
             "journal": self._prune_journal,
             "parked": self._expire_parked,
+            "snapshots": self._keep_snapshots,
             "alerts": self._alerts,
         }
 
@@ -154,6 +157,9 @@ class Maintenance(Service):
 
     async def _expire_parked(self, owner: Connection) -> int:
         return await expire(owner, self._settings.parked_hours)
+
+    async def _keep_snapshots(self, owner: Connection) -> int:
+        return await snapshots_step(owner, datetime.now(UTC))
 
     async def _alerts(self, owner: Connection) -> int:
         await watch_dead_letters(owner, self._settings.dead_letter_alert_rows)

@@ -18,7 +18,7 @@ from milepost.model._types import Board, Latest, Model, Pair, Pending, Rollup, V
 
 __all__ = ["definition_hash", "model_fingerprint", "to_json"]
 
-_ORDERLESS = frozenset({"of", "per", "windows", "within", "scores", "open", "close", "done", "filters"})
+_ORDERLESS = frozenset({"of", "per", "windows", "within", "scores", "open", "close", "done", "filters", "at_end_of"})
 
 
 def to_json(model: Model) -> str:
@@ -41,6 +41,8 @@ def definition_hash(derived: Rollup | Latest | Pair | Board | Pending, model: Mo
     of its terms and, where it has buckets, the model's time zone.
     """
     declared = _plain(derived)
+    if isinstance(derived, Board):  # what is kept of it from time to time decides nothing of its rows
+        del declared["snapshots"]
     names = {name for text in _strings(declared) for name in (text, text.removeprefix("data."))}
     measures, fields = model.measures(), model.fields()
     buckets = derived.per if isinstance(derived, Rollup) else derived.windows if isinstance(derived, Board) else ()

@@ -230,6 +230,10 @@ def _check_board(model: Model, notes: Notes, board: Board) -> None:
     Offer(model, notes, board.of).check_value((*path, "by"), board.by)
     if board.by.function in ("first_at", "last_at"):
         notes.add((*path, "by"), "not-a-number", f"{board.by.text} is a time; a board ranks by a number")
+    for position, span in enumerate(board.snapshots.at_end_of):
+        if span not in board.windows and "all" not in board.windows:
+            message = f"at the end of a {span} its window and that of all time are kept, and the board has neither"
+            notes.add((*path, "snapshots", "at_end_of", position), "board-window", message)
     if board.belongs == "membership" and not board.by_group and any(board.within):
         message = "an activity belongs to its actor's groups here, but the board is of actors everywhere"
         notes.add((*path, "belongs"), "needs-group", message)

@@ -11,10 +11,10 @@ import re
 from collections.abc import Callable
 from typing import Final, Literal, TypeVar
 
-from milepost.model._phrases import Unreadable, number_of_units, read_value
+from milepost.model._phrases import Unreadable, number_of_units, read_duration, read_value
 from milepost.model._report_values import read_report_value
 from milepost.model._tables import Table
-from milepost.model._types import Board, Goal, Latest, Pair, Pending, Report, Rollup, Value
+from milepost.model._types import Board, Goal, Latest, Pair, Pending, Report, Rollup, Snapshots, Value
 
 __all__ = [
     "LATEST_KEYS",
@@ -37,6 +37,8 @@ NO_VALUE: Final = Value(function="count", text="")  # keeps the place of one tha
 LATEST_KEYS: Final = ("group", "object", "actor")
 MILESTONE_MAX: Final = 1000  # percent
 ACTIVITIES_MIN_MAX: Final = 1_000_000
+SNAPSHOT_SPANS: Final = ("day", "week", "month")
+SNAPSHOT_TOP_MAX: Final = 100_000  # written in one transaction, while the lane waits
 
 _BELONGS: tuple[Literal["addressed", "membership"], ...] = ("addressed", "membership")
 _RANKS: tuple[Literal["actor", "group"], ...] = ("actor", "group")
@@ -195,7 +197,19 @@ def _board(table: Table, name: str) -> Board:
         ties=table.choice("ties", _TIES, "earliest"),
         order=table.choice("order", _ORDERS, "down"),
         activities_min=_activities_min(table),
+        snapshots=_snapshots(table.table("snapshots")),
     )
+
+
+def _snapshots(table: Table) -> Snapshots:
+    top = table.whole("top", 1, SNAPSHOT_TOP_MAX)
+    read = Snapshots(
+        at_end_of=table.choices("at_end_of", SNAPSHOT_SPANS, ()),
+        keep=table.phrase("keep", "bad-duration", read_duration, "") or None,
+        top=Snapshots().top if top is None else top,
+    )
+    table.close()
+    return read
 
 
 def _activities_min(table: Table) -> int:

@@ -57,6 +57,7 @@ RULES = frozenset(
         "field-type-conflict",
         "search-needs-text",
         "needs-group",
+        "board-window",
         "needs-time",
         "needs-number",
         "not-a-number",

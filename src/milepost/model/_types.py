@@ -26,6 +26,7 @@ __all__ = [
     "Pending",
     "Report",
     "Rollup",
+    "Snapshots",
     "Term",
     "Value",
     "Verb",
@@ -161,6 +162,18 @@ class Term:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Snapshots:
+    """at_end_of: day, week, month: at the end of each, boards are kept as they stand, of that window and of all time.
+
+    keep: for how long, named ones too; None: until they are forgotten on purpose. top: how many of the best have a row.
+    """
+
+    at_end_of: tuple[str, ...] = ()
+    keep: str | None = None
+    top: int = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
 class Board:
     """within: `group`, `everywhere`, or both. windows: day, week, month, all, or the name of a term."""
 
@@ -176,6 +189,7 @@ class Board:
     ties: Literal["earliest", "shared"] = "earliest"
     order: Literal["down", "up"] = "down"
     activities_min: int = 1  # who has fewer takes no rank
+    snapshots: Snapshots = Snapshots()
 
     @property
     def by_group(self) -> bool:

@@ -42,7 +42,7 @@ __all__ = [
     "status",
 ]
 
-SCHEMA_VERSION = 16
+SCHEMA_VERSION = 17
 
 OLDEST_SERVER = 15
 LOCK = "milepost.migrate"

@@ -30,6 +30,7 @@ from milepost.web import (
     permissions,
     receipts,
     reports,
+    snapshots,
     unread,
     viewer_tokens,
 )
@@ -51,6 +52,7 @@ RESOURCES = (
     home,
     numbers,
     boards,
+    snapshots,
     pending,
     reports,
     actors,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -13,6 +14,9 @@ __all__ = [
     "MemberShown",
     "MemberShownIn",
     "Ranked",
+    "Snapshot",
+    "SnapshotIn",
+    "SnapshotPage",
     "Standing",
     "StandingAsked",
     "Standings",
@@ -29,6 +33,12 @@ class Ranked(Struct):
     ]
 
 
+class SnapshotRead(Struct):
+    name: str
+    taken_at: datetime
+    kept: Annotated[int, Meta(description="How many of the best have a place in it.")]
+
+
 class BoardPage(Struct):
     items: list[Ranked]
     next: Next
@@ -37,6 +47,28 @@ class BoardPage(Struct):
     begins: Annotated[
         str | None, Meta(description="The window's first date in the board's zone; a term's name; null for `all`.")
     ]
+    snapshot: Annotated[SnapshotRead | None, Meta(description="Which one is answered; null: the board as it is.")]
+
+
+class Snapshot(Struct):
+    name: str
+    taken_at: datetime
+    begins: str | None
+    members: int
+    kept: int
+    expires_at: Annotated[datetime | None, Meta(description="null: it is kept until it is forgotten on purpose.")]
+
+
+class SnapshotPage(Struct):
+    items: list[Snapshot]
+    next: Next
+
+
+class SnapshotIn(Struct):
+    group: str | None = None
+    window: str | None = None
+    at: Annotated[str | None, Meta(description="The window that holds this time. Now, if absent.")] = None
+    expires_at: Annotated[datetime | None, Meta(description="As the model says, if absent.")] = None
 
 
 class Standing(Struct):
@@ -48,6 +80,9 @@ class Standing(Struct):
     members: int
     to_next: Annotated[Number | None, Meta(description="What is missing to the next better score; null for the first.")]
     around: list[Ranked]
+    window: str
+    begins: str | None
+    snapshot: SnapshotRead | None
 
 
 class StandingAsked(Struct, forbid_unknown_fields=True):
@@ -56,6 +91,8 @@ class StandingAsked(Struct, forbid_unknown_fields=True):
     group: str | None = None
     window: str | None = None
     at: str | None = None
+    snapshot: str | None = None
+    against: str | None = None
     movement: bool = True
 
 
@@ -68,6 +105,7 @@ class StandingsOfOne(Struct):
     group: str | None
     window: str
     begins: str | None
+    snapshot: SnapshotRead | None
     members: int
     items: list[Ranked]
 

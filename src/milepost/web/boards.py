@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -18,16 +18,18 @@ from milepost.boards.among import NAMED_MAX, read_friends, read_named
 from milepost.boards.members import check_show
 from milepost.boards.ranking import Ranking, find_ranking
 from milepost.boards.read import BoardPage, members_of, read_page
+from milepost.boards.snapshots import find_snapshot, nearest_snapshot
 from milepost.boards.standing import AROUND_MAX, read_standing
 from milepost.errors import FieldError, InvalidInput
 from milepost.postgres import Connection
 from milepost.rollups.sight import require_sight
+from milepost.storage.activities import rfc3339
 from milepost.web import board_schemas
 from milepost.web.answers import answer, page, tagged
 from milepost.web.bodies import decode_object
 from milepost.web.lane import change, named
 from milepost.web.openapi import documented
-from milepost.web.parameters import Cursor, IdInPath, Limit, moment
+from milepost.web.parameters import BoardGroup, Cursor, IdInPath, Limit, Window, moment
 from milepost.web.problems import Unprocessable
 from milepost.web.request import ApiRequest, unescape, views, writes
 from milepost.web.viewing import View, viewing
@@ -44,23 +46,29 @@ class Asked:
     group: str | None
     window: str | None
     at: str | None
+    snapshot: str | None
+    against: str | None
     movement: bool
 
 
 def asked(
-    group: Annotated[
-        str | None, QueryParameter(name="group", description="Whose board. The one of everywhere, if absent.")
-    ] = None,
-    window: Annotated[
-        str | None,
-        QueryParameter(
-            name="window", description="day, week, month, all, or a term: one of the board's; its first, if absent."
-        ),
-    ] = None,
+    group: BoardGroup = None,
+    window: Window = None,
     at: Annotated[
         str | None,
         QueryParameter(
-            name="at", description="The window that holds this time (RFC 3339), in the group's own zone. Now, if absent."
+            name="at",
+            description="The window that holds this time (RFC 3339), in the group's own zone; of all time the snapshot that was taken "
+            "nearest to it, which the answer names. Now, if absent.",
+        ),
+    ] = None,
+    snapshot: Annotated[
+        str | None, QueryParameter(name="snapshot", description="The board as this snapshot of the window kept it.")
+    ] = None,
+    against: Annotated[
+        str | None,
+        QueryParameter(
+            name="against", description="`movement` is since this snapshot of the window, not since the window before."
         ),
     ] = None,
     movement: Annotated[
@@ -70,7 +78,7 @@ def asked(
         ),
     ] = True,
 ) -> Asked:
-    return Asked(group=group, window=window, at=at, movement=movement)
+    return Asked(group=group, window=window, at=at, snapshot=snapshot, against=against, movement=movement)
 
 
 ASKED = {"asked": Provide(asked, sync_to_thread=False)}
@@ -116,7 +124,7 @@ async def standing(
 ) -> Response[bytes]:
     async with _ranking(request, name, asked) as (conn, ranking):
         found = await read_standing(conn, ranking, member, around=around, movement=asked.movement)
-    return tagged(request, found)
+    return tagged(request, {**asdict(found), **_which(ranking)})
 
 
 @get(
@@ -156,12 +164,11 @@ async def standings(request: ApiRequest) -> Response[bytes]:
     answers = []
     async with viewing(request) as view:
         for one in questions:
-            asked = Asked(group=one.group, window=one.window, at=one.at, movement=one.movement)
+            asked = Asked(**{name: getattr(one, name) for name in Asked.__dataclass_fields__})
             ranking = await _ranking_in(view, one.board, asked)
             items = await read_named(view.conn, ranking, one.members, movement=one.movement)
             members = await members_of(view.conn, ranking)
-            shown = {"board": one.board, "group": one.group, "window": ranking.window, "begins": ranking.begins}
-            answers.append({**shown, "members": members, "items": items})
+            answers.append({"board": one.board, "group": one.group, **_which(ranking), "members": members, "items": items})
     return answer({"items": answers})
 
 
@@ -210,20 +217,36 @@ async def _ranking_in(view: View, board: str, asked: Asked) -> Ranking:
     """Raises `NotFound` for the board of a group that the viewer may not read; that of everywhere is everybody's."""
     if asked.group is not None:
         await require_sight(view.conn, view.tenant_id, view.reader, {"group": asked.group})
-    return await find_ranking(
+    now = datetime.now(UTC)
+    at = moment("at", asked.at) or now
+    ranking = await find_ranking(
         view.conn,
         view.tenant_id,
         view.model,
         board,
         group=asked.group,
         window=asked.window,
-        now=moment("at", asked.at) or datetime.now(UTC),
+        now=at,
         reader=view.reader,
     )
+    kept = None
+    if asked.snapshot is not None:
+        kept = await find_snapshot(view.conn, ranking, asked.snapshot)
+    elif ranking.per == "all" and at < now:
+        kept = await nearest_snapshot(view.conn, ranking, at)
+    against = None if asked.against is None else await find_snapshot(view.conn, ranking, asked.against)
+    return replace(ranking, snapshot=kept, against=against, bucket=ranking.bucket if kept is None else kept.bucket)
 
 
 def _page(request: ApiRequest, ranking: Ranking, found: BoardPage) -> Response[bytes]:
-    return page(request, found.items, found.next, members=found.members, window=ranking.window, begins=ranking.begins)
+    return page(request, found.items, found.next, members=found.members, **_which(ranking))
+
+
+def _which(ranking: Ranking) -> dict[str, Any]:
+    """Which ranking an answer is of."""
+    kept = ranking.snapshot
+    snapshot = None if kept is None else {"name": kept.name, "taken_at": rfc3339(kept.taken_at), "kept": kept.kept}
+    return {"window": ranking.window, "begins": ranking.begins, "snapshot": snapshot}
 
 
 routes = [board, standing, friends, standings, show_member]

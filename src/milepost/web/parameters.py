@@ -23,6 +23,7 @@ from milepost.rollups.keys import object_of
 __all__ = [
     "NARROWED",
     "At",
+    "BoardGroup",
     "Cursor",
     "From",
     "IdInPath",
@@ -36,6 +37,7 @@ __all__ = [
     "OneVerb",
     "Search",
     "To",
+    "Window",
     "local_moment",
     "moment",
     "object_asked",
@@ -65,6 +67,11 @@ OneObject = Annotated[
 OneVerb = Annotated[str | None, QueryParameter(name="verb", description="Only of this verb.")]
 OneSource = Annotated[str | None, QueryParameter(name="source", description="Only of this source.")]
 OneStatus = Annotated[str | None, QueryParameter(name="status", description="Only of this status.")]
+BoardGroup = Annotated[str | None, QueryParameter(name="group", description="Whose board. The one of everywhere, if absent.")]
+Window = Annotated[
+    str | None,
+    QueryParameter(name="window", description="day, week, month, all, or a term: one of the board's; its first, if absent."),
+]
 Search = Annotated[str | None, QueryParameter(name="q", description="Part of the name or the id, in any case.")]
 # An id may hold any character; a slash in it is written %2F.
 IdInPath = Annotated[str, PathParameter(description="The app's own id. A slash in it is written %2F.")]

@@ -94,7 +94,7 @@ class _Compiler(RollupCompiler):
             hide=self.hide(),
             ddl=(*tally.ddl, *ranges.ddl),
             temp_ddl=(*tally.temp_ddl, *ranges.temp_ddl),
-            verify=(*tally.verify, self.verify_hidden(), *ranges.verify),
+            verify=(*tally.verify, self.verify_hidden(), *ranges.verify, self.verify_snapshots()),
         )
 
     # ── the score ──
@@ -227,3 +227,23 @@ class _Compiler(RollupCompiler):
             f" AND h.board = {literal(self.board.name)} AND h.member_id = t.{self.member} AND h.shown = 'hidden')"
         )
         return Check(what="hidden", chunked=False, sql=sql)
+
+    def verify_snapshots(self) -> Check:
+        """That what was kept holds together: one row a place, none missing, in order, ranks those of the places or shared with the one
+        before. What it was at the time cannot be computed again from activities that were corrected since."""
+        worse = "<" if self.board.order == "up" else ">"
+        sql = f"""SELECT jsonb_build_object('group_id', s.group_id, 'snapshot', s.name), s.per, s.bucket,
+    to_jsonb(least(s.members, s.kept)), to_jsonb(p.places)
+FROM milepost.snapshot s
+CROSS JOIN LATERAL (
+    SELECT count(*) AS places, coalesce(bool_and(fits), true) AS fit
+    FROM (
+        SELECT p.ordinal = row_number() OVER w AND (p.rank = p.ordinal OR p.rank = lag(p.rank) OVER w)
+            AND NOT coalesce(p.score {worse} lag(p.score) OVER w, false) AS fits
+        FROM milepost.snapshot_place p WHERE p.tenant_id = %(tenant_id)s AND p.snapshot_id = s.snapshot_id
+        WINDOW w AS (ORDER BY p.ordinal)
+    ) p
+) p
+WHERE s.tenant_id = %(tenant_id)s AND s.board = {literal(self.board.name)}
+  AND NOT (p.fit AND p.places = s.kept AND s.kept <= s.members)"""
+        return Check(what="snapshot", chunked=False, sql=sql)
