@@ -178,7 +178,10 @@ class _Compiler(RollupCompiler):
 
     def upsert(self) -> str:
         """As a rollup's; of the windows that are ranked it notes what the places were before and are now. Where a change of history
-        folds twice in one transaction, what they were before the first."""
+        folds twice in one transaction, what they were before the first.
+
+        Each row is looked up once, for its places, and changed where it was found: a lane has one writer, so nobody moves it meanwhile.
+        ON CONFLICT would look it up again and lock it first."""
         columns = (*self.keys, "per", "bucket")
         added, source = self.additions()
         names = ", ".join(columns)
@@ -192,19 +195,22 @@ class _Compiler(RollupCompiler):
             f"(SELECT EXISTS (SELECT FROM milepost.board_member h WHERE {mine})) AND"
             f" EXISTS (SELECT FROM milepost.board_member h WHERE {mine} AND h.member_id = a.{self.member} OFFSET 0)"
         )
+        now = ", ".join(f"t.{column}" for column in columns)
         return (
-            f", added AS MATERIALIZED (\n{source}\n), kept AS (\n"
+            f", added AS MATERIALIZED (\n{source}\n), was AS MATERIALIZED (\n"
+            f"SELECT a.*, t.at, t.place, t.tie FROM added a\n"
+            f"LEFT JOIN LATERAL (SELECT t.ctid AS at, t.place, t.tie FROM {self.table} t WHERE t.tenant_id = %(tenant_id)s AND {same_row}"
+            f" OFFSET 0) t ON true\n), kept AS (\n"
+            f"UPDATE {self.table} t SET {self.sets(added).replace('excluded.', 'a.')}\nFROM was a\n"
+            f"WHERE t.tenant_id = %(tenant_id)s AND t.ctid = a.at\n"
+            f"RETURNING {now}, a.place, a.tie, t.place AS new_place, t.tie AS new_tie\n), made AS (\n"
             f"INSERT INTO {self.table} AS t (tenant_id, {names}, {', '.join(added)}, hidden)\n"
-            f"SELECT %(tenant_id)s, {picked}, {values}, {hidden}\nFROM added a ORDER BY {picked}\n"
-            f"ON CONFLICT (tenant_id, {names}) DO UPDATE SET {self.sets(added)}\nRETURNING {names}, place, tie\n)\n"
-            # Grouped, not joined: nobody tells the planner how many rows a load adds, and a nested loop would compare each with each.
+            f"SELECT %(tenant_id)s, {picked}, {values}, {hidden}\nFROM was a WHERE a.at IS NULL ORDER BY {picked}\n"
+            f"RETURNING {now}, NULL::bigint AS place, NULL::bigint AS tie, t.place AS new_place, t.tie AS new_tie\n)\n"
             f"INSERT INTO {self.touched} ({names}, place, tie, new_place, new_tie)\n"
-            f"SELECT {picked}, max(a.place), max(a.tie), max(a.new_place), max(a.new_tie) FROM (\n"
-            f"SELECT {picked}, t.place, t.tie, NULL::bigint AS new_place, NULL::bigint AS new_tie FROM added a\n"
-            f"LEFT JOIN LATERAL (SELECT t.place, t.tie FROM {self.table} t WHERE t.tenant_id = %(tenant_id)s AND {same_row}"
-            f" OFFSET 0) t ON true\nWHERE a.per IN ({self.ranked_windows()})\n"
-            f"UNION ALL\nSELECT {names}, NULL, NULL, k.place, k.tie FROM kept k WHERE k.per IN ({self.ranked_windows()})\n) a\n"
-            f"WHERE NOT EXISTS (SELECT FROM {self.touched} o WHERE {same_note}) GROUP BY {picked}"
+            f"SELECT {picked}, a.place, a.tie, a.new_place, a.new_tie\n"
+            f"FROM (SELECT * FROM kept UNION ALL SELECT * FROM made) a\n"
+            f"WHERE a.per IN ({self.ranked_windows()}) AND NOT EXISTS (SELECT FROM {self.touched} o WHERE {same_note})"
         )
 
     def ranked_windows(self) -> str:
