@@ -17,8 +17,10 @@ from milepost.access.tenants import create_tenant
 from milepost.activity import id_from
 from milepost.intake.load import Lane
 from milepost.intake.queue import Queue
+from milepost.model import parse_model
 from milepost.postgres import Connection, Database, EmbeddedServer, load_queries
 from milepost.schema import migrate
+from milepost.schema.compile import compile_model
 from milepost.schema.models import apply_model
 from milepost.settings import Settings
 from milepost.storage.partitions import ensure_partitions
@@ -59,6 +61,15 @@ per = ["day", "all"]
 values = ["count", "sum(distance_m)"]
 """
 
+BOARD = """
+[boards.distance]
+rank = "actor"
+within = "everywhere"
+by = "sum(distance_m)"
+of = ["run", "ride"]
+windows = ["week", "all"]
+"""
+
 
 @dataclass(kw_only=True)
 class Ground:
@@ -73,11 +84,20 @@ class Ground:
 
 @asynccontextmanager
 async def ground(
-    settings: Settings, folder: Path, *, tenants: int, rows: int, actors: int, groups: int, days: int, bare: int = 0
+    settings: Settings,
+    folder: Path,
+    *,
+    tenants: int,
+    rows: int,
+    actors: int,
+    groups: int,
+    days: int,
+    bare: int = 0,
+    board: bool = False,
 ) -> AsyncIterator[Ground]:
     """`rows` activities for each tenant, of the last `days` days, by Zipf-distributed actors in groups, all folded.
 
-    bare: so many further tenants have the same rows with the same numbers of actors and groups, but nothing folded: what COPY is
+    board: one is kept as well. bare: so many further tenants have the same rows with the same numbers of actors and groups, but nothing folded: what COPY is
     measured on. (With numbers of their own, new rows would go to a part of each index that no history has spread over.)
     """
     with EmbeddedServer.start(folder / "data", bin_dir=settings.pg_bin) as server:
@@ -85,7 +105,8 @@ async def ground(
         own = replace(settings, data_dir=folder, lanes=tenants, database_url=url)
         owner = await Database.connect_owner(url)
         await migrate(owner, tenants)
-        await apply_model(owner, MODEL)
+        model = MODEL + BOARD if board else MODEL
+        await apply_model(owner, model)
         async with owner, await Database.open(url, own) as db:
             made = Ground(server=server, url=url, settings=own, db=db, owner=owner, tenants=[], keys=[])
             for number in range(tenants + bare):
@@ -94,7 +115,7 @@ async def ground(
                 made.keys.append(await create_key(owner, tenant.tenant_id, ["read", "write", "admin"], "bench"))
                 _log.info("making a history", tenant=tenant.name, rows=rows, days=days)
                 if number < tenants:
-                    await _history(made, tenant.tenant_id, rows, actors, groups, days)
+                    await _history(made, tenant.tenant_id, rows, actors, groups, days, model)
                 else:
                     values = {"tenant_id": tenant.tenant_id, "source": made.tenants[number - tenants]}
                     await owner.execute(_queries.same_activities.format(columns=await columns_of_activity(owner)), values)
@@ -103,13 +124,14 @@ async def ground(
             yield made
 
 
-async def _history(made: Ground, tenant_id: int, rows: int, actors: int, groups: int, days: int) -> None:
+async def _history(made: Ground, tenant_id: int, rows: int, actors: int, groups: int, days: int, model: str) -> None:
     now = datetime.now(UTC)
     await ensure_partitions(made.owner, id_from(now - timedelta(days=days + 1)), id_from(now + timedelta(days=2)), now)
     values = {"tenant_id": tenant_id, "rows": rows, "actors": actors, "groups": groups, "days": days}
     for query in (_queries.actors, _queries.groups, _queries.spans, _queries.reach, _queries.activities):
         await made.owner.execute(query, values)
-    await made.owner.execute(_queries.fill, values)
+    derived = [part.table.removeprefix("milepost.") for part in compile_model(parse_model(model)).derived()]
+    await made.owner.execute(_queries.fill, {"tenant_id": tenant_id, "names": derived})
     # The numbers come from the same refill that a changed model takes.
     queue = Queue(made.db, made.settings)
     row = await (await made.owner.execute(_queries.lane, values)).fetchone()

@@ -16,6 +16,7 @@ from typing import Any
 from uuid import UUID
 
 from milepost.access.groups import actor_groups, get_member, list_members
+from milepost.access.permissions import Check, allowed
 from milepost.access.viewer import Viewer, reader_of
 from milepost.bench._history import ALL, FEW, HOME, History
 from milepost.errors import MilepostError
@@ -104,6 +105,7 @@ class _Drawing:
                 for name, viewer in (("few", FEW), ("all", ALL))
                 for kind in ("list", "list_by_verb", "list_by_status", "group_feed", "actor_feed", "object_feed", "list_tested")
             },
+            "check": self.different(self.check),
             "member": self.different(self.membership),
             "members_of_group": self.different(self.members),
             "groups_of_actor": self.different(self.groups),
@@ -168,6 +170,18 @@ class _Drawing:
             return await page_of(conn, tenant_id, stream, presenter, low=low, high=high, limit=PAGE)
 
         return Asked(what=("home", until), read=read, tenant_id=tenant_id)
+
+    def check(self) -> Asked:
+        """Whether one may read a group: mostly its own, which it may."""
+        tenant_id, model, keys = self.history.tenant_id, self.current.model, self.member()
+        group = keys["group"] if self.rng.random() < 0.7 else self.any_group()
+        question = Check(actor=keys["actor"], action="read", group=group)
+
+        async def read(conn: Connection) -> Any:
+            await plan_by_index(conn, sorts=True)
+            return await allowed(conn, tenant_id, model, [question])
+
+        return Asked(what=(question.actor, group), read=read, tenant_id=tenant_id)
 
     def membership(self) -> Asked:
         tenant_id, keys = self.history.tenant_id, self.member()

@@ -60,7 +60,7 @@ SELECT %(tenant_id)s, {columns} FROM milepost.activity WHERE tenant_id = %(sourc
 -- Nothing of this history is in the numbers yet.
 INSERT INTO milepost.filling (tenant_id, name, filled_to)
 SELECT %(tenant_id)s, name, '00000000-0000-0000-0000-000000000000'
-FROM unnest(ARRAY['rollup_team_distance', 'rollup_member_distance']) name
+FROM unnest(%(names)s::text[]) name
 
 -- name: lane
 -- Where the tenant is loaded.

@@ -146,3 +146,10 @@ SET max_parallel_maintenance_workers = 1
 -- name: actor
 -- The number of one who reads.
 SELECT actor_id FROM milepost.actor WHERE tenant_id = %(tenant_id)s AND external_id = %(actor)s
+
+-- name: index_use
+-- How many of a hundred scans of milepost's tables went by an index, since the server began; each look-up by index counts as one. Tables of
+-- a page or two are read whole for good reason.
+SELECT 100.0 * sum(s.idx_scan) / greatest(sum(s.idx_scan + s.seq_scan), 1)
+FROM pg_stat_user_tables s JOIN pg_class c ON c.oid = s.relid
+WHERE s.schemaname = 'milepost' AND c.relpages > 10

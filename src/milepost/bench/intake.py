@@ -3,7 +3,7 @@
 Rounds go A B A B. B: a real `milepost serve` on 1 lane, then on 2, fed by 4 connections; the time runs until the last activity is
 loaded and in both rollups. A: the rows of that round, exported from the table in the order in which they came, and copied for
 other tenants with the same history in transactions of `batch_rows_max` rows, over as many connections as there were lanes. Then receipts are timed at 80 % of
-the best rate. `--queue redis` puts a Redis before the queue, which syncs each group of batches to disk.
+the best rate. `--board` keeps a board as well. `--queue redis` puts a Redis before the queue, which syncs each group of batches to disk.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ ROUNDS = 3
 PACED_S = 20
 
 
-async def measure(settings: Settings, folder: Path, queue: str = "postgres") -> Report:
+async def measure(settings: Settings, folder: Path, queue: str = "postgres", board: bool = False) -> Report:
+    """board: a board of actors, everywhere, by week and for all time, is kept beside the two rollups."""
     chosen = {
         "queue": queue,
         "rows_before": ROWS_BEFORE,
@@ -56,13 +57,16 @@ async def measure(settings: Settings, folder: Path, queue: str = "postgres") -> 
         "actors": ACTORS,
         "groups": GROUPS,
         "rollups": 2,
+        "boards": int(board),
         "batch_rows_max": settings.batch_rows_max,
     }
     report = Report(scenario="intake", settings=chosen)
     async with AsyncExitStack() as ends:
         redis = await ends.enter_async_context(redis_server(folder)) if queue == "redis" else None
         made = await ends.enter_async_context(
-            ground(settings, folder, tenants=2, rows=ROWS_BEFORE // 2, actors=ACTORS, groups=GROUPS, days=30, bare=2)
+            ground(
+                settings, folder, tenants=2, rows=ROWS_BEFORE // 2, actors=ACTORS, groups=GROUPS, days=30, bare=2, board=board
+            )
         )
         rates: dict[tuple[str, int], list[float]] = {}
         pids = {"postgres": made.server.pid} | ({"redis": redis.pid} if redis is not None else {})

@@ -30,6 +30,10 @@ __all__ = ["bench"]
     type=click.IntRange(min=1000),
     help="How many there are. Of boards: by default 100,000. Of checks: by default 1,000,000.",
 )
+@click.option("--board", is_flag=True, default=None, help="Of intake: a board is kept beside the two rollups.")
+@click.option(
+    "--curve", metavar="ROWS,ROWS…", help="Of reads: one history after the other of so many activities, and how times grow."
+)
 @json_option
 @settings_options("data_dir", "pg_bin", *LOGS)
 def bench(name: str, settings: Settings, as_json: bool, **options: Any) -> int:
