@@ -399,6 +399,24 @@ BUSY: list[tuple[Any, ...]] = [
             for number in range(16)
         ],
     ),
+    # So many closed pairs in one group that a percentile is not also another one, nor between two values.
+    (
+        "send",
+        [
+            {
+                "actor": ACTORS[number % 3],
+                "verb": "close_issue" if closes else "open_issue",
+                "key": f"fix{number}-{closes}",
+                "occurred_at": TIMES[0] + timedelta(minutes=number, seconds=(60 + 37 * number % 101) * closes),
+                "groups": ["a"],
+                "object": ("issue", f"fix-{number}"),
+                "source": "",
+                "visibility": "group",
+            }
+            for number in range(13)
+            for closes in (0, 1)
+        ],
+    ),
     ("join", "c", "ana", TIMES[0]),
     ("correct", 62, {"due": TIMES[4]}),
     ("retract", 63),
