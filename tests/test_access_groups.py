@@ -66,11 +66,6 @@ async def test_groups(conn: Connection) -> None:
     assert await ids(parent="lg", at=LATER, status="active") == ["t1", "t3"]
     assert await ids(parent="lg", after="t1") == ["t2"]
     assert await ids(parent="none") == []
-    assert await ids(query="RIVER") == ["t1"]
-    assert await ids(query="0%") == ["t1"]
-    assert await ids(query="%") == ["t1"]
-    assert await ids(query="_") == []
-    assert await ids(query="t2") == ["t2"]
 
 
 async def test_members(conn: Connection) -> None:

@@ -13,7 +13,8 @@ import pytest
 import pytest_asyncio
 
 from fix_postgres import fresh_database
-from milepost.access.groups import get_group, get_member, group_ids, list_members
+from milepost.access.actors import list_actors
+from milepost.access.groups import get_group, get_member, group_ids, list_groups, list_members, search_groups
 from milepost.access.permissions import Check, allowed, permitted
 from milepost.access.tenants import create_tenant
 from milepost.access.viewer import Reader, Viewer, readable, reader_of
@@ -75,6 +76,9 @@ READS: dict[str, Read] = {
     "readable_ids": lambda conn, _: group_ids(conn, 1, ["group-3", "group-400"], reader=READER),
     "group_of_viewer": lambda conn, _: get_group(conn, 1, "group-202", reader=READER),
     "member": lambda conn, _: get_member(conn, 1, "group-402", "user-10"),
+    "groups_of_viewer": lambda conn, _: list_groups(conn, 1, reader=READER),
+    "groups_found": lambda conn, model: search_groups(conn, 1, model, "the group 7"),
+    "actors_of_viewer": lambda conn, _: list_actors(conn, 1, reader=READER),
     "members": lambda conn, _: list_members(conn, 1, "group-400"),
     "members_in_role": lambda conn, _: list_members(conn, 1, "group-400", role="captain"),
 }

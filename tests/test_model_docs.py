@@ -51,7 +51,15 @@ KINDS: list[tuple[str, type]] = [
     ("maps", Map),
 ]
 # Fields that the language calls otherwise, or that follow from what it says.
-WORDS = {"source": "from", "minimum": "min", "maximum": "max", "scale": "type", "rollup": "value", "activities_min": "minimum"}
+WORDS = {
+    "source": "from",
+    "minimum": "min",
+    "maximum": "max",
+    "scale": "type",
+    "rollup": "value",
+    "activities_min": "minimum",
+    "searched": "search",
+}
 
 
 def test_the_page_is_one_model() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -68,6 +69,61 @@ async def test_groups(api: Api) -> None:
         ([], {"parent": "none"}),
     ):
         assert [one["id"] for one in await api.all_pages("/v1/groups", **filters, limit=1)] == expected, filters
+
+
+async def test_groups_are_searched(api: Api) -> None:
+    """Each word begins a word of the name, the id, or an attribute that the model searches; what is called so comes first, page by page."""
+    for group, more in (
+        ("river-runners", {"name": "River Runners"}),
+        ("river", {"name": "Old club"}),
+        ("t-1", {"name": "Rivers & Hills"}),
+        ("t-2", {"name": "Hill climbers", "attributes": {"motto": "Down by the river", "town": "Riverside"}}),
+        ("t-3", {"name": "Lake", "attributes": {"town": "Riverside"}}),
+        ("t-4", {"name": "Ostseeläufer"}),
+    ):
+        await put(api, f"/v1/groups/{group}", kind="team", **more)
+    for q, expected in (
+        ("river", ["river", "river-runners", "t-1", "t-2"]),
+        ("RIV", {"river", "t-1", "river-runners", "t-2"}),
+        ("runn river", ["river-runners"]),
+        ("river-runners", ["river-runners"]),
+        ("t-4", ["t-4"]),
+        ("ostseeläuf", ["t-4"]),
+        ("by the", ["t-2"]),
+        ("riverside", []),
+        ("it's \\ 'quoted':*", []),
+    ):
+        for limit in (1, 50):
+            found = [one["id"] for one in await api.all_pages("/v1/groups", q=q, limit=limit)]
+            assert (set(found) if isinstance(expected, set) else found) == expected, (q, found)
+    assert [one["id"] for one in await api.all_pages("/v1/groups", q="hill", kind="team", status="closed")] == []
+    assert (await api("GET", "/v1/groups", params={"q": "%&"})).json()["errors"][0]["pointer"] == "/q"
+    # A viewer finds among those that it may read.
+    await put(api, "/v1/groups/t-2/members/user-1", role="member")
+    headers = {"milepost-viewer": "user-1"}
+    found = await api.get("/v1/groups", params={"q": "river"}, headers=headers)
+    assert [one["id"] for one in found["items"]] == ["t-2"]
+
+
+async def test_the_health_of_a_group(api: Api) -> None:
+    """Activity, breadth and trend of four weeks, with what they are made of; of an empty group nothing."""
+    await put(api, "/v1/groups/team-1", kind="team")
+    empty = await api.get("/v1/groups/team-1/health")
+    assert (empty["score"], empty["values"]["members"]) == (0, 0)
+    for actor in ("user-1", "user-2"):
+        await put(api, f"/v1/groups/team-1/members/{actor}", role="member", since="always")
+    now = datetime.now(UTC)
+    runs = [run_of("user-1", occurred_at=(now - timedelta(days=days)).isoformat()) for days in (1, 2, 3, 4, 30, 31)]
+    await api.send(*runs)
+    found = await api.get("/v1/groups/team-1/health")
+    assert found["values"] == {"count": 4, "members": 2, "engagement": 0.5, "count_before": 2}
+    assert {name: part["value"] for name, part in found["parts"].items()} == {"activity": 0.25, "breadth": 0.5, "trend": 1}
+    assert found["score"] == 50  # 40 % of a quarter, 40 % of a half, 20 % of one
+    assert (found["days"], found["rollup"]) == (28, "team_distance")
+    assert found["parts"]["activity"]["formula"] == "count ÷ (members × 2 a week × 4 weeks), at most 1"
+    assert (await api("GET", "/v1/groups/none/health")).status_code == 404
+    stranger = await api("GET", "/v1/groups/team-1/health", headers={"milepost-viewer": "user-9"})
+    assert stranger.status_code == 404
 
 
 async def test_a_group_that_cannot_be(api: Api) -> None:

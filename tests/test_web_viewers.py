@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from milepost.access import viewer
 from milepost.access.keys import list_keys, revoke_key
 from milepost.access.viewer_tokens import LIFE_S, ViewerTokens
 from milepost.errors import Unauthorized
@@ -103,6 +104,45 @@ async def test_groups_of_a_viewer(api: Api) -> None:
     token = await token_of(api, "user-1")
     assert (await api.get("/v1/groups/team-1", key=token))["parent"] == "league-1"
     assert [one["actor"] for one in await api.all_pages("/v1/groups/team-1/members", key=token)] == ["user-1"]
+
+
+async def test_actors_of_a_viewer(api: Api) -> None:
+    """One is told of itself and of the members of groups that it may read, and of their memberships there; of its own it sees all."""
+    await teams(api)
+    await put(api, "/v1/groups/team-2/members/user-2", role="member")
+    await put(api, "/v1/groups/team-1/members/user-3", role="guest")
+    await put(api, "/v1/groups/team-2/members/user-3", role="guest")
+    await put(api, "/v1/groups/league-1/members/user-6", role="whatever")
+    for actor, expected in (
+        ("user-1", ["user-1", "user-3"]),
+        ("user-2", ["user-2", "user-3"]),
+        ("user-3", ["user-3"]),
+        ("user-6", ["user-1", "user-2", "user-3", "user-6"]),
+        ("nobody", []),
+    ):
+        token = await token_of(api, actor)
+        assert [one["id"] for one in await api.all_pages("/v1/actors", limit=1, key=token)] == expected
+        for other in ("user-1", "user-2", "user-3", "user-6"):
+            known = 200 if other in expected else 404
+            assert (await api("GET", f"/v1/actors/{other}", key=token)).status_code == known, (actor, other)
+            assert (await api("GET", f"/v1/actors/{other}/groups", key=token)).status_code == known, (actor, other)
+    token = await token_of(api, "user-1")
+    assert [one["group"] for one in await api.all_pages("/v1/actors/user-3/groups", key=token)] == ["team-1"]
+    token = await token_of(api, "user-3")
+    assert [one["group"] for one in await api.all_pages("/v1/actors/user-3/groups", key=token)] == ["team-1", "team-2"]
+
+
+async def test_lists_from_either_side(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether what a viewer sees is few or many decides where a list is looked for, not what is in it."""
+    await teams(api)
+    await put(api, "/v1/groups/league-1/members/user-6", role="whatever")
+    token = await token_of(api, "user-6")
+    few = [await api.all_pages(path, limit=1, key=token) for path in ("/v1/groups", "/v1/actors")]
+    searched = await api.all_pages("/v1/groups", q="team", limit=1, key=token)
+    monkeypatch.setattr(viewer, "FEW_MAX", 1)
+    assert [await api.all_pages(path, limit=1, key=token) for path in ("/v1/groups", "/v1/actors")] == few
+    assert await api.all_pages("/v1/groups", q="team", limit=1, key=token) == searched
+    assert [len(found) for found in (*few, searched)] == [3, 2, 2]
 
 
 async def test_rights_hold_as_of_now(api: Api) -> None:

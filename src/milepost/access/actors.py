@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from milepost.access._values import contains, is_id
+from milepost.access.viewer import EVERYTHING, Reader, few_known
 from milepost.errors import NotFound
 from milepost.postgres import Connection, load_queries
 
@@ -29,22 +30,33 @@ class Actor:
     attributes: dict[str, Any]
 
 
-async def get_actor(conn: Connection, tenant_id: int, actor: str) -> Actor:
-    """One actor. Raises `NotFound`."""
+async def get_actor(conn: Connection, tenant_id: int, actor: str, *, reader: Reader = EVERYTHING) -> Actor:
+    """One actor. Raises `NotFound`, also for one that the reader may not be told of."""
     row = None
     if is_id(actor):
-        row = await (await conn.execute(queries.get_actor, {"tenant_id": tenant_id, "id": actor})).fetchone()
+        given = {"tenant_id": tenant_id, "id": actor} | reader.parameters
+        row = await (await conn.execute(queries.get_actor.replace("{known}", reader.known), given)).fetchone()
     if row is None:
         raise NotFound(f"There is no actor {actor!r}.", actor=actor)
     return _actor(row)
 
 
 async def list_actors(
-    conn: Connection, tenant_id: int, *, query: str | None = None, after: str = "", limit: int = 50
+    conn: Connection,
+    tenant_id: int,
+    *,
+    query: str | None = None,
+    after: str = "",
+    limit: int = 50,
+    reader: Reader = EVERYTHING,
 ) -> list[Actor]:
-    """Actors in the order of their ids, from after `after`; `query` must be part of the name or the id, in any case."""
-    given = {"tenant_id": tenant_id, "query": contains(query), "after": after, "limit": limit}
-    return [_actor(row) async for row in await conn.execute(queries.list_actors, given)]
+    """Actors in the order of their ids, from after `after`; `query` must be part of the name or the id, in any case. A viewer's: itself,
+    and the members of groups that it may read."""
+    few = None if reader.sees_all else await few_known(conn, tenant_id, reader)
+    source = queries.every_actor if few is None else queries.few_actors
+    statement = queries.list_actors.replace("{actors}", source).replace("{known}", reader.known)
+    given = {"tenant_id": tenant_id, "query": contains(query), "after": after, "limit": limit, "few": few}
+    return [_actor(row) async for row in await conn.execute(statement, given | reader.parameters)]
 
 
 async def actor_ids(conn: Connection, tenant_id: int, ids: Iterable[str]) -> dict[str, int]:

@@ -10,13 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 
-from milepost.access._values import contains, is_id
-from milepost.access.viewer import EVERYTHING, Reader
-from milepost.errors import NotFound
+from milepost.access._values import is_id
+from milepost.access.actors import actor_ids
+from milepost.access.viewer import EVERYTHING, Reader, few_readable
+from milepost.errors import FieldError, InvalidInput, NotFound
+from milepost.limits import SEARCH_CHARACTERS_MAX
+from milepost.model import Model
 from milepost.postgres import Connection, load_queries
 
 __all__ = [
@@ -29,9 +33,12 @@ __all__ = [
     "group_names",
     "list_groups",
     "list_members",
+    "search_groups",
 ]
 
 queries = load_queries(__package__, "groups.sql")
+
+RANKED_MAX = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,26 +84,68 @@ async def list_groups(
     parent: str | None = None,
     kind: str | None = None,
     status: str | None = None,
-    query: str | None = None,
     at: datetime | None = None,
     after: str = "",
     limit: int = 50,
     reader: Reader = EVERYTHING,
 ) -> list[Group]:
-    """Groups in the order of their ids, from after `after`; `query` must be part of the name or the id, in any case."""
+    """Groups in the order of their ids, from after `after`."""
+    given = {"tenant_id": tenant_id, "parent": parent, "kind": kind, "status": status, "at": at or datetime.now(UTC)}
+    source = queries.every_group if parent is None else queries.groups_below
+    few = None
+    if parent is None and not reader.sees_all:
+        few = await few_readable(conn, tenant_id, reader)
+        source = queries.every_group if few is None else queries.few_groups
+    statement = queries.list_groups.replace("{groups}", source).replace("{readable}", reader.readable)
+    rows = await conn.execute(statement, given | {"few": few, "after": after, "limit": limit} | reader.parameters)
+    return [_group(row) async for row in rows]
+
+
+async def search_groups(
+    conn: Connection,
+    tenant_id: int,
+    model: Model,
+    query: str,
+    *,
+    parent: str | None = None,
+    kind: str | None = None,
+    status: str | None = None,
+    at: datetime | None = None,
+    after: tuple[Decimal, str] | None = None,
+    limit: int = 50,
+    reader: Reader = EVERYTHING,
+) -> tuple[list[Group], tuple[Decimal, str] | None]:
+    """Groups in whose name, id or searched attributes each word of `query` begins a word, the best first; and after which the next page
+    begins. Of more than `RANKED_MAX` matches so many are ranked. Raises `InvalidInput` where `query` has no word.
+    """
+    if len(query) > SEARCH_CHARACTERS_MAX or "\0" in query or not any(character.isalnum() for character in query):
+        detail = f"has a word to search for, and at most {SEARCH_CHARACTERS_MAX} characters"
+        raise InvalidInput(errors=(FieldError("/q", detail),))
+    few = None if reader.sees_all else await few_readable(conn, tenant_id, reader)
+    source = queries.found_groups if few is None else queries.few_groups
+    if parent is not None:
+        source = queries.groups_below
+    searched = [(name, attribute) for name, one in model.groups.items() for attribute in one.searched]
+    score, name = after or (Decimal(1_000), "")
     given = {
         "tenant_id": tenant_id,
         "parent": parent,
         "kind": kind,
         "status": status,
-        "query": contains(query),
         "at": at or datetime.now(UTC),
-        "after": after,
-        "limit": limit,
+        "words": query.strip(),
+        "ranked": RANKED_MAX,
+        "few": few,
+        "kinds": [one for one, _ in searched],
+        "attributes": [attribute for _, attribute in searched],
+        "score": score,
+        "after": name,
+        "limit": limit + 1,
     }
-    statement = queries.list_groups if parent is None else queries.list_groups_below
-    rows = await conn.execute(statement.replace("{readable}", reader.readable), given | reader.parameters)
-    return [_group(row) async for row in rows]
+    statement = queries.search_groups.replace("{groups}", source).replace("{readable}", reader.readable)
+    rows = await (await conn.execute(statement, given | reader.parameters)).fetchall()
+    last = rows[limit - 1] if len(rows) > limit else None
+    return [_group(row[:8]) for row in rows[:limit]], None if last is None else (Decimal(last[8]), last[0])
 
 
 async def get_member(conn: Connection, tenant_id: int, group: str, actor: str, *, at: datetime | None = None) -> Member:
@@ -120,11 +169,16 @@ async def list_members(
     limit: int = 50,
     reader: Reader = EVERYTHING,
 ) -> list[Member]:
-    """The members of a group in the order of their ids, from after `after`. Raises `NotFound` for an unknown group."""
-    given = {"tenant_id": tenant_id, "group": group, "role": role, "after": after, "limit": limit}
-    if not await group_ids(conn, tenant_id, [group], reader=reader):
+    """The members of a group in the order in which milepost came to know them, from after the actor `after` on. Raises `NotFound` for
+    an unknown group."""
+    group_id = (await group_ids(conn, tenant_id, [group], reader=reader)).get(group)
+    if group_id is None:
         raise NotFound(f"There is no group {group!r}.", group=group)
-    cursor = await conn.execute(queries.list_members, given | {"at": at or datetime.now(UTC)})
+    # Not within the statement: what is compared with would then bound no index range.
+    number = (await actor_ids(conn, tenant_id, [after])).get(after, 0) if after else 0
+    given = {"tenant_id": tenant_id, "group": group, "group_id": group_id, "role": role, "after": number, "limit": limit}
+    statement = queries.list_members if role is None else queries.list_members_in_role
+    cursor = await conn.execute(statement, given | {"at": at or datetime.now(UTC)})
     return [_member(row) async for row in cursor]
 
 

@@ -25,9 +25,21 @@ from milepost.access._granting import granted, granting
 from milepost.model import Model
 from milepost.postgres import Connection, load_queries
 
-__all__ = ["EVERYTHING", "KEY_ITSELF", "NOBODY", "READ", "Reader", "Viewer", "readable", "reader_of"]
+__all__ = [
+    "EVERYTHING",
+    "KEY_ITSELF",
+    "NOBODY",
+    "READ",
+    "Reader",
+    "Viewer",
+    "few_known",
+    "few_readable",
+    "readable",
+    "reader_of",
+]
 
 READ = "read"  # the action that the rules of reading ask for
+FEW_MAX = 5_000  # sorting so many takes about as long as a page that finds one in twenty
 NOBODY = 0  # the number of an actor that has none yet: it sees what is public
 
 queries = load_queries(__package__, "viewer.sql")
@@ -72,6 +84,11 @@ class Reader:
         return "true" if self.sees_all else queries.readable
 
     @property
+    def known(self) -> LiteralString:
+        """A condition on actors as `a`: those that it may be told of."""
+        return "true" if self.sees_all else queries.known
+
+    @property
     def parameters(self) -> dict[str, Any]:
         """For `visible` and `readable`, and for statements of others that ask the same. viewer_id None: all is seen."""
         return {"viewer_id": self.actor_id, "viewer_roots": list(self.roots), "viewer_at": self.at}
@@ -92,6 +109,25 @@ async def reader_of(
     given = {"tenant_id": tenant_id, "actor_id": viewer.actor_id, "at": moment, "action": action} | granting(model, [action])
     rows = await (await conn.execute(_roots, given)).fetchall()
     return Reader(actor_id=viewer.actor_id, roots=tuple(sorted({row[0] for row in rows})), at=moment)
+
+
+async def few_readable(conn: Connection, tenant_id: int, reader: Reader) -> list[int] | None:
+    """All groups that a viewer may read, where they are few; None where there are more than `FEW_MAX`, so that whoever lists groups
+    in order comes upon them soon enough.
+    """
+    given = {"tenant_id": tenant_id, "most": FEW_MAX + 1} | reader.parameters
+    rows = await (await conn.execute(queries.few_readable, given)).fetchall()
+    return None if len(rows) > FEW_MAX else sorted({row[0] for row in rows})
+
+
+async def few_known(conn: Connection, tenant_id: int, reader: Reader) -> list[int] | None:
+    """All actors that a viewer may be told of, in the same way."""
+    groups = await few_readable(conn, tenant_id, reader)
+    if groups is None:
+        return None
+    given = {"tenant_id": tenant_id, "groups": groups, "most": FEW_MAX + 1} | reader.parameters
+    rows = await (await conn.execute(queries.few_known, given)).fetchall()
+    return None if len(rows) > FEW_MAX else sorted({row[0] for row in rows})
 
 
 async def readable(conn: Connection, tenant_id: int, reader: Reader, groups: Iterable[int]) -> set[int]:

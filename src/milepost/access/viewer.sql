@@ -34,6 +34,36 @@ EXISTS (
     WHERE r.tenant_id = g.tenant_id AND r.group_id = g.group_id
       AND r.ancestor_id + 0 = ANY (%(viewer_roots)s::bigint[]) AND r.since <= %(viewer_at)s AND r.until > %(viewer_at)s);
 
+-- name: few_readable
+-- The groups in or below the roots, no more than are asked for: the other side from which a list of groups is looked for. Who may read
+-- few of them pays for few.
+SELECT r.group_id
+FROM milepost.group_reach r
+WHERE r.tenant_id = %(tenant_id)s AND r.ancestor_id = ANY (%(viewer_roots)s::bigint[])
+  AND r.since <= %(viewer_at)s AND r.until > %(viewer_at)s
+LIMIT %(most)s;
+
+-- name: few_known
+-- The same of actors: the members of some groups, and the viewer.
+SELECT %(viewer_id)s::bigint
+UNION ALL
+(SELECT m.actor_id FROM unnest(%(groups)s::bigint[]) k (group_id)
+ CROSS JOIN LATERAL (
+     SELECT m.actor_id FROM milepost.member m
+     WHERE m.tenant_id = %(tenant_id)s AND m.group_id = k.group_id AND m.since <= %(viewer_at)s AND m.until > %(viewer_at)s
+     LIMIT %(most)s
+ ) m
+ LIMIT %(most)s);
+
+-- name: known
+-- Part of a WHERE over actors as `a`: those that a viewer may be told of. Itself, and who is a member of a group that it may read.
+(   a.actor_id = %(viewer_id)s
+ OR EXISTS (
+    SELECT FROM milepost.member m
+    JOIN milepost.group_reach r ON r.tenant_id = m.tenant_id AND r.group_id = m.group_id
+      AND r.ancestor_id + 0 = ANY (%(viewer_roots)s::bigint[]) AND r.since <= %(viewer_at)s AND r.until > %(viewer_at)s
+    WHERE m.tenant_id = a.tenant_id AND m.actor_id = a.actor_id AND m.since <= %(viewer_at)s AND m.until > %(viewer_at)s));
+
 -- name: visible
 -- Part of a WHERE over activities as `s`: what a viewer may see. Public ones, those of a group it may read (the first or a later
 -- one), and its own that are private or are addressed to no group.

@@ -19,7 +19,7 @@ from milepost.model._maps import check_maps
 from milepost.model._phrases import type_text
 from milepost.model._problems import Notes, nearest_word, quoted
 from milepost.model._sections import BUCKETS
-from milepost.model._types import Board, Goal, Model, Pending, Rollup
+from milepost.model._types import Board, Goal, GroupKind, Model, Pending, Rollup
 
 __all__ = ["check_model"]
 
@@ -36,6 +36,8 @@ def check_model(model: Model, notes: Notes) -> None:
     _check_pairs(model, notes)
     for goal in model.goals.values():
         _check_goal(model, notes, goal)
+    for kind in model.groups.values():
+        _check_health(model, notes, kind)
     for board in model.boards.values():
         _check_board(model, notes, board)
     for pending in model.pending.values():
@@ -221,6 +223,21 @@ def _check_target(model: Model, notes: Notes, goal: Goal, rollup: Rollup) -> Non
 
 def _is_number(type_: str) -> bool:
     return type_ == "integer" or type_.startswith("decimal")
+
+
+def _check_health(model: Model, notes: Notes, kind: GroupKind) -> None:
+    if kind.health is None or not kind.health.source:
+        return
+    path = ("groups", kind.name, "health", "from")
+    rollup = model.rollups.get(kind.health.source)
+    if rollup is None:
+        near = nearest_word(kind.health.source, model.rollups)
+        notes.add(path, "unknown-rollup", f"no rollup is called {quoted(kind.health.source)}", near)
+    elif rollup.by != ("group",) or "distinct(actor)" not in [value.text for value in rollup.values]:
+        message = (
+            f'{rollup.name} is not kept by "group" alone, or without distinct(actor), by which the active members are counted'
+        )
+        notes.add(path, "needs-group", message)
 
 
 def _check_board(model: Model, notes: Notes, board: Board) -> None:

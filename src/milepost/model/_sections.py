@@ -18,7 +18,7 @@ from milepost.model._phrases import (
     type_text,
 )
 from milepost.model._tables import Table, expect_name
-from milepost.model._types import Content, Field, FieldType, GroupKind, Keep, Measure, Term, Verb
+from milepost.model._types import Content, Field, FieldType, GroupKind, Health, Keep, Measure, Term, Verb
 
 __all__ = ["BUCKETS", "RESERVED_VERBS", "SEARCH_CONFIGURATIONS", "read_groups", "read_keep", "read_terms", "read_verbs"]
 
@@ -50,11 +50,49 @@ def _group_kind(table: Table, name: str) -> GroupKind:
     roles, permissions = _actions(table, "roles"), _actions(table, "permissions")
     attributes_table = table.table("attributes")
     attributes = {}
-    for attribute, _, _ in table.named("attributes"):
-        type_, scale = attributes_table.phrase(attribute, "bad-type", read_type, _TEXT)
+    health = _health(table.table("health")) if table.has("health") else None
+    searched = []
+    for attribute, path, raw in table.named("attributes"):
+        said = attributes_table
+        if isinstance(raw, dict):
+            said = Table(table.notes, path, {attribute: raw.get("type"), **{key: raw[key] for key in raw if key != "type"}})
+            if said.flag("search", default=False):
+                searched.append(attribute)
+        type_, scale = said.phrase(attribute, "bad-type", read_type, _TEXT)
+        if attribute in searched and type_ != "text":
+            table.notes.add(
+                (*path, "search"),
+                "search-needs-text",
+                f"{attribute} is {type_text(type_, scale)}, and words are searched in texts",
+            )
         attributes[attribute] = type_text(type_, scale)
     table.close()
-    return GroupKind(name=name, parent=parent, roles=roles, permissions=permissions, attributes=attributes)
+    return GroupKind(
+        name=name,
+        parent=parent,
+        roles=roles,
+        permissions=permissions,
+        attributes=attributes,
+        searched=tuple(searched),
+        health=health,
+    )
+
+
+def _health(table: Table) -> Health:
+    usual = Health(source="")
+    weights = table.table("weights")
+    given = {part: weights.whole(part, 0, 100) for part in usual.weights}
+    weights.close()
+    read = Health(
+        source=table.text("from", required=True),
+        days=table.whole("days", 1, 366) or usual.days,
+        per_week=table.whole("per_week", 1, 1000) or usual.per_week,
+        weights={part: usual.weights[part] if weight is None else weight for part, weight in given.items()},
+    )
+    if not any(read.weights.values()):
+        table.notes.add((*table.path, "weights"), "out-of-range", "one of the weights is above 0")
+    table.close()
+    return read
 
 
 def _actions(table: Table, key: str) -> dict[str, tuple[str, ...]]:

@@ -17,6 +17,7 @@ __all__ = [
     "Field",
     "Goal",
     "GroupKind",
+    "Health",
     "Keep",
     "Latest",
     "Map",
@@ -77,12 +78,26 @@ class Verb:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Health:
+    """How the health of a group is told. per_week: how many activities of each member are as good as it gets. weights: of
+    `activity`, `breadth`, `trend`.
+    """
+
+    source: str  # a rollup by group with distinct(actor)
+    days: int = 28
+    per_week: int = 2
+    weights: dict[str, int] = field(default_factory=lambda: {"activity": 40, "breadth": 40, "trend": 20})
+
+
+@dataclass(frozen=True, kw_only=True)
 class GroupKind:
     name: str
     parent: str | None = None  # the kind that its parent must have
     roles: dict[str, tuple[str, ...]] = field(default_factory=dict)  # role -> actions
     permissions: dict[str, tuple[str, ...]] = field(default_factory=dict)  # permission set -> actions
     attributes: dict[str, str] = field(default_factory=dict)  # name -> text, integer, decimal(n), boolean, time
+    searched: tuple[str, ...] = ()  # attributes in which groups are searched by `q`, beside name and id
+    health: Health | None = None  # None: from the first rollup that can tell it
 
 
 ValueFunction = Literal[

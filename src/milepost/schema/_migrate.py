@@ -42,7 +42,7 @@ __all__ = [
     "status",
 ]
 
-SCHEMA_VERSION = 17
+SCHEMA_VERSION = 18
 
 OLDEST_SERVER = 15
 LOCK = "milepost.migrate"

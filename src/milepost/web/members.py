@@ -52,7 +52,7 @@ async def remove_member(request: ApiRequest, group: IdInPath, actor: IdInPath, a
     "/v1/groups/{group:str}/members",
     guards=[views],
     summary="List a group's members",
-    description="At a moment, in the order of the actors' ids.",
+    description="At a moment, in the order in which the actors became known.",
     opt=documented("Entities", schemas.MemberPage),
 )
 async def search_members(

@@ -35,6 +35,7 @@ __all__ = [
     "GroupPage",
     "GrowthPage",
     "GrowthShown",
+    "Health",
     "JobAsked",
     "JobPage",
     "JobRunPage",
@@ -243,6 +244,32 @@ class ActivityPage(Struct):
 class ActorPage(Struct):
     items: list[Actor]
     next: Next
+
+
+class HealthPart(Struct):
+    value: Annotated[Number, Meta(description="0 to 1.")]
+    weight: int
+    formula: str
+
+
+class HealthValues(Struct):
+    count: int
+    members: int
+    engagement: Annotated[Number, Meta(description="The part of the members who did something.")]
+    count_before: int
+
+
+class Health(Struct):
+    group: str
+    score: Annotated[Number, Meta(description="0 to 100.")]
+    parts: Annotated[dict[Literal["activity", "breadth", "trend"], HealthPart], Meta(description="By name.")]
+    formula: str
+    values: HealthValues
+    rollup: str
+    days: int
+    from_: str = field(name="from")
+    to: str
+    time_zone: str
 
 
 class GroupPage(Struct):
