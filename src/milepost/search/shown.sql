@@ -10,9 +10,10 @@ JOIN milepost.activity s ON s.tenant_id = %(tenant_id)s AND s.id = i.id AND s.id
 SELECT s.* FROM jsonb_populate_recordset(NULL::milepost.activity, %(cold_rows)s) s
 
 -- name: of_facets
--- What the facets are counted by.
-SELECT s.verb, s.source, s.status, s.actor_id
+-- How many have each value, of each facet that is asked for ({sets}); the first column tells by its bits which facets a row is not of.
+SELECT grouping(s.verb, s.source, s.status, s.actor_id), s.verb, s.source, s.status, s.actor_id, count(*)
 FROM ({activities}) s
+GROUP BY GROUPING SETS ({sets})
 
 -- name: ranks
 -- Cover density: words that stand near one another count more. A document's own words are all that it takes.
