@@ -32,7 +32,7 @@ from milepost.schema.models import apply_model
 from milepost.settings import Settings
 from milepost.storage.partitions import ensure_partitions
 
-__all__ = ["ALL", "FEW", "HOME", "History", "make_history", "served"]
+__all__ = ["ALL", "DATABASE", "FEW", "HOME", "History", "make_history", "served"]
 
 _queries = load_queries(__package__, "history.sql")
 _log = structlog.get_logger(__name__)

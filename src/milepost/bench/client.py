@@ -26,7 +26,7 @@ from typing import Any
 
 from milepost.bench._ground import ground, say
 from milepost.bench._report import Figure, Report, percentile
-from milepost.bench.intake import serving
+from milepost.bench._serving import serving
 from milepost.client import Counters, Milepost
 from milepost.client._spool_file import SpoolFile
 from milepost.errors import MilepostError
@@ -58,7 +58,7 @@ async def measure(settings: Settings, folder: Path) -> Report:
         },
     )
     async with ground(settings, folder, tenants=2, rows=1_000, actors=100, groups=10, days=1) as made:
-        async with serving(made) as (port, _):
+        async with serving(made.url, made.settings.data_dir) as (port, _):
             url, key = f"http://127.0.0.1:{port}", made.keys[0]
             taken: dict[str, list[float]] = {}
             cpu: list[float] = []

@@ -10,12 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-import signal
-import socket
 import statistics
-import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import perf_counter
@@ -27,12 +24,13 @@ from milepost.bench._ground import Ground, columns_of_activity, cpu_seconds, gro
 from milepost.bench._http import Outcome, request_bytes, send
 from milepost.bench._redis import BenchRedis, redis_server
 from milepost.bench._report import Figure, Report, percentile
+from milepost.bench._serving import serving
 from milepost.errors import MilepostError
 from milepost.intake.queue import backlog
 from milepost.postgres import Database, load_queries
 from milepost.settings import Settings
 
-__all__ = ["measure", "serving"]
+__all__ = ["measure"]
 
 _queries = load_queries(__package__, "ground.sql")
 
@@ -72,7 +70,7 @@ async def measure(settings: Settings, folder: Path, queue: str = "postgres", boa
         pids = {"postgres": made.server.pid} | ({"redis": redis.pid} if redis is not None else {})
         cpu: dict[str, list[float]] = {"server": [], **{name: [] for name in pids}}
         rng = random.Random(8)
-        async with serving(made, redis) as (port, pid):
+        async with serving(made.url, made.settings.data_dir, redis) as (port, pid):
             pids["server"] = pid
             for round_number in range(ROUNDS):
                 for lanes in (1, 2):
@@ -144,41 +142,6 @@ def bodies(count: int, rng: random.Random) -> list[bytes]:
             )
         made.append(msgspec.json.encode({"activities": activities}))
     return made
-
-
-@asynccontextmanager
-async def serving(made: Ground, redis: BenchRedis | None = None) -> AsyncIterator[tuple[int, int]]:
-    """A real server process. → its port and process id."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = (made.settings.data_dir / "serve.log").open("wb")
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "milepost", "serve", "--port", str(port), "--database-url", made.url),
-        *("--data-dir", str(made.settings.data_dir), "--log-level", "warning"),
-        *(("--redis-url", redis.url) if redis is not None else ()),
-        stdout=log,
-        stderr=log,
-    )
-    try:
-        for _ in range(300):
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                if process.returncode is not None:
-                    break
-                await asyncio.sleep(0.1)
-            else:
-                writer.close()
-                break
-        if process.returncode is not None:
-            raise MilepostError("The server did not start:\n" + (made.settings.data_dir / "serve.log").read_text()[-2000:])
-        yield port, process.pid
-    finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGINT)
-            await process.wait()
-        log.close()
 
 
 async def _intake(made: Ground, redis: BenchRedis | None, port: int, lanes: int, rng: random.Random) -> tuple[datetime, float]:

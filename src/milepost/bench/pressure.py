@@ -23,7 +23,8 @@ from milepost.bench._ground import Ground, ground, say
 from milepost.bench._http import Outcome, request_bytes, send
 from milepost.bench._memory import resident_bytes
 from milepost.bench._report import Figure, Report, percentile
-from milepost.bench.intake import bodies, serving
+from milepost.bench._serving import serving
+from milepost.bench.intake import bodies
 from milepost.errors import MilepostError
 from milepost.intake.queue import backlog
 from milepost.settings import Settings
@@ -51,7 +52,7 @@ async def measure(settings: Settings, folder: Path) -> Report:
     }
     report = Report(scenario="pressure", settings=chosen)
     made_ground = ground(settings, folder, tenants=2, rows=ROWS_BEFORE // 2, actors=ACTORS, groups=GROUPS, days=30)
-    async with made_ground as made, serving(made) as (port, pid):
+    async with made_ground as made, serving(made.url, made.settings.data_dir) as (port, pid):
         await _quiet(made, port, 3)  # caches, pools, plans
         before = _resident(pid)
         for flood in FLOODS:

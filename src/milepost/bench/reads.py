@@ -7,6 +7,7 @@ trips, and the page as it will be shown. Every page is asked for once. Two figur
 - *warm*: after hundreds of other pages of every kind were read since the server began. What is in memory is what such use has left there.
   Pages that are `tested`, row by row because no index serves all of their filters, have no target: they are bounded by what they
   look at, not by what they show.
+- `member_beside_load`: memberships, a thousand a second while another process loads (`_beside`).
 - `index_use`: of all scans of tables meanwhile, how many went by an index.
 - *cold*: the first pages of that kind after the server was started, so its shared buffers are empty. The system's own cache is not
   emptied and has most of the files: a page that must come from the disk takes longer.
@@ -21,6 +22,7 @@ from pathlib import Path
 from shutil import rmtree
 from time import perf_counter
 
+from milepost.bench._beside import measure_beside
 from milepost.bench._ground import say
 from milepost.bench._history import History, make_history, served
 from milepost.bench._pages import PAGE, Asked, draw_pages
@@ -100,6 +102,7 @@ async def measure_reads(history: History) -> Report:
         async with await db.owner() as owner:
             row = await (await owner.execute(_queries.index_use)).fetchone()
     used = float(row[0]) if row else 0.0
+    report.figures += await measure_beside(history)
     report.figures.append(Figure(name="index_use", value=used, unit="%", at_least=90.0))
     for kind, pages in drawn.items():
         async with served(history) as db:
