@@ -69,6 +69,7 @@ SQL_IN_STRINGS = {
     "postgres": "sessions, databases and locks",
     "doctor/rollout/operations/_triggers.py": "rewrites the definition that PostgreSQL prints",
     "doctor/rollout/operations/narrow_trigger.py": "likewise",
+    "doctor/advisor/index.py": "writes an index's definition",
     "access/_put_group.py": "asks PostgreSQL whether it knows a time zone",
     "doctor/checks": "statements of cures, for a person to run",
     "importing/reading.py": "DuckDB's, which reads Parquet",
@@ -79,7 +80,7 @@ SQL_IN_STRINGS = {
     "doctor/triggers/verdict.py": "likewise",
 }
 # Read by other means than `load_queries`.
-SQL_READ_OTHERWISE = re.compile(r"schema/(schema\.sql|migrations/.*)")
+SQL_READ_OTHERWISE = re.compile(r"schema/(schema\.sql|migrations/.*)|bench/workloads/.*")
 
 
 def modules() -> dict[str, Path]:

@@ -15,7 +15,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from milepost.bench import boards, checks, client, intake, lifecycle, pressure, reads, search, soak
+from milepost.bench import advisor, boards, checks, client, intake, lifecycle, pressure, reads, search, soak
 from milepost.bench._report import Report
 from milepost.errors import InvalidInput
 from milepost.settings import Settings
@@ -24,6 +24,7 @@ __all__ = ["SCENARIOS", "command"]
 
 # Each takes settings and a folder, and by name the options it has.
 SCENARIOS: dict[str, Callable[..., Coroutine[Any, Any, Report]]] = {
+    "advisor": advisor.measure,
     "boards": boards.measure,
     "checks": checks.measure,
     "client": client.measure,

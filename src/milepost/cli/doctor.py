@@ -11,6 +11,7 @@ __all__ = ["doctor"]
 # name → (module, the command in it, one line for the list of commands)
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "check": ("_doctor_check", "check", "What is wrong with a database, with a cure for each finding."),
+    "indexes": ("_doctor_indexes", "indexes", "Which indexes to make and to drop, for a whole workload."),
     "explain": ("_doctor_explain", "explain", "How one statement is run, and what is wrong with that."),
     "triggers": ("_doctor_triggers", "triggers", "What each trigger costs a write, and what could take its place."),
 }
