@@ -9,11 +9,13 @@ import inspect
 import json
 import re
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import click
 
 import milepost.settings
+from doctor_faults import FAULTS, SERVER_FAULTS
 from milepost.cli._commands import COMMANDS
 from milepost.cli._commands import program as root
 from milepost.doctor.checks import CHECKS
@@ -115,11 +117,28 @@ def doctor_checks() -> Iterator[str]:
                 yield ""
 
 
+def doctor_faults() -> Iterator[str]:
+    """What the tests build, and hold: each must be found, and nothing else."""
+    kinds = {fault.check for fault in FAULTS} | {check for check, _ in SERVER_FAULTS}
+    count = len(FAULTS) + len(SERVER_FAULTS)
+    yield "## Faults that the tests build\n"
+    yield (
+        f"{count} faults, which {len(kinds)} of {len(CHECKS)} checks must find (`degraded_statement` is tested with two looks). Recall "
+        f"{count} of {count}, precision 100 %: no finding that is not of a fault, and none on the healthy twins. The tests fail otherwise.\n"
+    )
+    yield "| fault | found by | cured by |\n|---|---|---|"
+    for fault in FAULTS:
+        yield f"| {fault.name.replace('_', ' ')} | `{fault.check}` | {f'`{fault.operation}`' if fault.operation else 'a person'} |"
+    for check, about in SERVER_FAULTS:
+        yield f"| {about} | `{check}` | – |"
+    yield ""
+
+
 PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "settings.md": settings,
     "commands.md": commands,
     "metrics.md": metrics,
-    "doctor-checks.md": doctor_checks,
+    "doctor-checks.md": lambda: chain(doctor_checks(), doctor_faults()),
 }
 
 

@@ -12,6 +12,10 @@ __all__ = ["doctor"]
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "check": ("_doctor_check", "check", "What is wrong with a database, with a cure for each finding."),
     "indexes": ("_doctor_indexes", "indexes", "Which indexes to make and to drop, for a whole workload."),
+    "watch": ("_doctor_watch", "watch", "The same at intervals: what is new, standing, cured, come back."),
+    "capacity": ("_doctor_capacity", "capacity", "What grows, how fast, and what runs out first."),
+    "settings": ("_doctor_settings", "settings_command", "A ready configuration, with the reason for each setting."),
+    "views": ("_doctor_views", "views", "Three SQL views for administrators: install, remove."),
     "explain": ("_doctor_explain", "explain", "How one statement is run, and what is wrong with that."),
     "triggers": ("_doctor_triggers", "triggers", "What each trigger costs a write, and what could take its place."),
 }

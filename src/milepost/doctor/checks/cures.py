@@ -14,8 +14,8 @@ __all__ = [
     "drop_index",
     "refresh_view",
     "reindex_index",
+    "set_options",
     "set_setting",
-    "set_table_parameters",
     "terminate",
     "vacuum_table",
 ]
@@ -44,13 +44,13 @@ def reindex_index(text: str, index: str) -> Cure:
     return Cure(
         text=text,
         statements=(f"REINDEX INDEX CONCURRENTLY {index}",),
-        operation={"operation": "reindex_index", "index": index},
+        operation={"operation": "reindex", "index": index},
     )
 
 
 def vacuum_table(text: str, table: str, *, freeze: bool = False) -> Cure:
     options = "FREEZE, ANALYZE" if freeze else "ANALYZE"
-    operation = {"operation": "vacuum_table", "table": table, "analyze": True}
+    operation = {"operation": "vacuum", "table": table, "analyze": True}
     return Cure(
         text=text,
         statements=(f"VACUUM ({options}) {table}",),
@@ -59,15 +59,16 @@ def vacuum_table(text: str, table: str, *, freeze: bool = False) -> Cure:
 
 
 def analyze_table(text: str, table: str) -> Cure:
-    return Cure(text=text, statements=(f"ANALYZE {table}",), operation={"operation": "analyze_table", "table": table})
+    return Cure(text=text, statements=(f"ANALYZE {table}",), operation={"operation": "analyze", "table": table})
 
 
 def refresh_view(text: str, view: str, *, concurrently: bool) -> Cure:
+    """The first refresh of a view cannot be concurrent, and blocks nobody: a person runs it."""
     word = " CONCURRENTLY" if concurrently else ""
     return Cure(
         text=text,
         statements=(f"REFRESH MATERIALIZED VIEW{word} {view}",),
-        operation={"operation": "refresh_materialized_view", "view": view, "concurrently": concurrently},
+        operation={"operation": "refresh_view", "view": view} if concurrently else None,
     )
 
 
@@ -77,30 +78,23 @@ def set_setting(text: str, name: str, value: str, *, restart: bool = False) -> C
     return Cure(
         text=text + (" The server takes it when it is started again." if restart else ""),
         statements=tuple(statements if restart else [*statements, "SELECT pg_reload_conf()"]),
-        operation={"operation": "set_setting", "name": name, "value": value},
+        operation={"operation": "set_setting", "setting": name, "value": value},
     )
 
 
-def set_table_parameters(text: str, table: str, parameters: Mapping[str, str | int | float | bool | None]) -> Cure:
-    """A parameter that is None goes back to the server's default."""
-    given = {name: str(value).lower() for name, value in parameters.items() if value is not None}
-    reset = [name for name, value in parameters.items() if value is None]
-    statements = []
-    if given:
-        statements.append(f"ALTER TABLE {table} SET ({', '.join(f'{name} = {value}' for name, value in given.items())})")
-    if reset:
-        statements.append(f"ALTER TABLE {table} RESET ({', '.join(reset)})")
-    # TOML has no null: what goes back is named.
-    operation = {"operation": "set_table_parameters", "table": table, "parameters": given}
-    return Cure(text=text, statements=tuple(statements), operation=operation | ({"reset": reset} if reset else {}))
+def set_options(text: str, table: str, options: Mapping[str, int | float | bool]) -> Cure:
+    """Storage parameters of a table."""
+    given = ", ".join(f"{name} = {str(value).lower()}" for name, value in options.items())
+    return Cure(
+        text=text,
+        statements=(f"ALTER TABLE {table} SET ({given})",),
+        operation={"operation": "set_options", "table": table, "options": dict(options)},
+    )
 
 
 def alter_sequence(text: str, sequence: str, *, type: str, maximum: int) -> Cure:
-    return Cure(
-        text=text,
-        statements=(f"ALTER SEQUENCE {sequence} AS {type} MAXVALUE {maximum}",),
-        operation={"operation": "alter_sequence", "sequence": sequence, "type": type, "maximum": maximum},
-    )
+    """No operation: it changes the catalogue alone, and takes a moment."""
+    return Cure(text=text, statements=(f"ALTER SEQUENCE {sequence} AS {type} MAXVALUE {maximum}",))
 
 
 def terminate(text: str, pids: Sequence[int]) -> Cure:

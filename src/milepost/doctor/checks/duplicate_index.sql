@@ -1,6 +1,6 @@
 -- name: rows
 -- Two are the same if they have the same columns, operators, collations, directions, expressions and condition. Of them stays what a
--- constraint needs, then what is unique, then the oldest.
+-- constraint needs (asked as a set: there is no index to ask for each), then what is unique, then the oldest.
 WITH whole AS MATERIALIZED (
     SELECT i.*, c.relnamespace, c.relname, c.relam,
            row_number() OVER same AS place, first_value(i.indexrelid) OVER same AS kept
@@ -11,7 +11,7 @@ WITH whole AS MATERIALIZED (
     WINDOW same AS (
         PARTITION BY i.indrelid, c.relam, i.indnkeyatts, i.indkey::text, i.indclass::text, i.indcollation::text, i.indoption::text,
                      pg_get_expr(i.indexprs, i.indrelid), pg_get_expr(i.indpred, i.indrelid)
-        ORDER BY (SELECT count(*) FROM pg_constraint k WHERE k.conindid = i.indexrelid) DESC,
+        ORDER BY (i.indexrelid IN (SELECT k.conindid FROM pg_constraint k)) DESC,
                  i.indisreplident DESC, i.indisunique DESC, i.indexrelid)
 )
 SELECT quote_ident(n.nspname) || '.' || quote_ident(w.relname) AS index, w.kept::regclass::text AS kept,

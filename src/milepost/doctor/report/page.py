@@ -45,7 +45,10 @@ def _body(answer: Answer, scores: Sequence[tuple[float, float]]) -> Iterator[str
     if answer.score_shares:
         yield "<figure><figcaption>What the score is made of (points)</figcaption>"
         yield bars([(share.check, share.points, share.said) for share in answer.score_shares]) + "</figure>"
-    sizes = sorted(((_bytes(one), one.object) for one in answer.findings if _bytes(one)), reverse=True)[:LARGEST_MAX]
+    weights = {
+        one.object: _bytes(one) for one in answer.findings if _bytes(one)
+    }  # an object once, though two checks may find it
+    sizes = sorted(((size, name) for name, size in weights.items()), reverse=True)[:LARGEST_MAX]
     if sizes:
         yield "<figure><figcaption>What findings weigh</figcaption>"
         yield bars([(name, size, said_bytes(size)) for size, name in sizes]) + "</figure>"

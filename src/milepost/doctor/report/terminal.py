@@ -54,7 +54,7 @@ def _finding(finding: FindingAnswer) -> Iterator[RenderableType]:
         (finding.object, "bold"),
         (f"  {finding.check}{state}", "dim"),
     )
-    yield Padding(Text(finding.detail), (0, 0, 0, 2))
-    yield Padding(Text.assemble(("→ ", "green"), finding.cure.text), (0, 0, 0, 2))
+    yield Padding(Text(finding.detail), (0, 0, 0, 2), expand=False)
+    yield Padding(Text.assemble(("→ ", "green"), finding.cure.text), (0, 0, 0, 2), expand=False)
     for statement in finding.cure.statements:
-        yield Padding(Text(f"{statement};", style="green"), (0, 0, 0, 4))
+        yield Padding(Text(f"{statement};", style="green"), (0, 0, 0, 4), expand=False)

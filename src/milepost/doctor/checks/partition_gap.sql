@@ -1,0 +1,38 @@
+-- name: rows
+-- Bounds as the catalogue prints them, in the order of their lower ones; of tables with one key and no DEFAULT partition. Times print in
+-- an order that sorts as text, numbers are sorted as such.
+WITH tables AS (
+    SELECT p.partrelid AS oid, n.nspname, t.relname, quote_ident(n.nspname) || '.' || quote_ident(t.relname) AS name, a.atttypid AS type
+    FROM pg_partitioned_table p
+    JOIN pg_class t ON t.oid = p.partrelid
+    JOIN pg_namespace n ON n.oid = t.relnamespace
+    JOIN pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = p.partattrs[0]
+    WHERE p.partstrat = 'r' AND p.partnatts = 1 AND p.partdefid = 0 AND n.nspname !~ '^pg_'
+), bounds AS (
+    SELECT t.*, (regexp_match(b.said, 'FROM \((.*)\) TO \((.*)\)'))[1] AS lower,
+           (regexp_match(b.said, 'FROM \((.*)\) TO \((.*)\)'))[2] AS upper
+    FROM tables t
+    JOIN pg_inherits h ON h.inhparent = t.oid
+    JOIN pg_class c ON c.oid = h.inhrelid
+    CROSS JOIN LATERAL (SELECT pg_get_expr(c.relpartbound, c.oid) AS said) b
+), ordered AS (
+    SELECT b.*, lead(b.lower) OVER places AS next_lower, count(*) OVER (PARTITION BY b.oid) AS partitions
+    FROM bounds b
+    WINDOW places AS (
+        PARTITION BY b.oid
+        ORDER BY (b.lower = 'MINVALUE') DESC,
+                 CASE WHEN b.lower ~ '^''?-?[0-9.]+''?$' THEN trim(b.lower, '''')::numeric END, b.lower COLLATE "C")
+), ends AS (
+    SELECT o.*, extract(epoch FROM trim(o.upper, '''')::timestamptz - now())::float8 AS left_s
+    FROM ordered o
+    WHERE o.next_lower IS NULL AND o.type IN ('date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype)
+      AND o.upper NOT IN ('MAXVALUE', '''infinity''')
+)
+SELECT 'gap' AS kind, name AS "table", upper, next_lower AS lower, partitions, NULL::float8 AS left_s,
+       quote_ident(nspname) || '.' || quote_ident(relname || '_from_' || regexp_replace(trim(upper, ''''), '[^0-9A-Za-z]+', '_', 'g')) AS suggested
+FROM ordered
+WHERE next_lower IS NOT NULL AND upper <> next_lower
+UNION ALL
+SELECT 'end', name, upper, NULL, partitions, left_s, NULL FROM ends
+WHERE left_s < %(ahead_s_min)s AND left_s > -366 * 86400
+LIMIT 100;
