@@ -303,6 +303,8 @@ TENANT_TABLES |= {"dead_letter", "dead_letter_log", "alert", "parked", "follow",
 TENANT_TABLES |= {"read_marker", "snapshot", "snapshot_place"}
 TENANT_TABLES |= {"storage_growth"}
 TENANT_TABLES |= {"cold_file"}
+TENANT_TABLES |= {"storage_growth", "residue", "retention_rule", "legal_hold", "retention_log"}
+TENANT_TABLES |= {"erasure", "erased_actor"}
 TENANT_TABLES |= {"search_document", "search_progress"}
 
 

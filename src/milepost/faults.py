@@ -53,6 +53,12 @@ POINTS = (
     "restore.before_switch",
     "restore.switched",
     "rollout.step",
+    "removal.remembered",
+    "removal.removed",
+    "erase.step",
+    "erase.stepped",
+    "erase.cleaned",
+    "erase.finished",
 )
 
 _wanted, _, _passes = os.environ.get("MILEPOST_TEST_FAULT", "").partition(":")

@@ -273,6 +273,12 @@ class Settings:
     maintenance_s: float = setting(
         60.0, "How often maintenance and the schedule of jobs look for work.", unit="seconds", check=at_least(1)
     )
+    backup_days: float = setting(
+        35.0,
+        "How long backups and archived WAL are kept: receipts of erasures say until when these may hold what was erased.",
+        unit="days",
+        check=at_least(0),
+    )
     refresh_views: tuple[str, ...] = setting(
         (),
         "The app's materialized views that the job `refresh` refreshes, comma-separated: SCHEMA.VIEW, or SCHEMA.*. The login must own them.",

@@ -158,6 +158,7 @@ EVENTS: tuple[Event, ...] = (
     counter("job_runs", "runs", "Runs of a job of the schedule.", "job", "outcome"),
     spread("job_seconds", "seconds", "One run of a job of the schedule.", "job", buckets=SLOW_S),
     counter("archived_rows", "rows", "Activities that went from PostgreSQL to the archive."),
+    counter("retention_removed", "activities", "Activities that retention removed.", "rule"),
     counter("verify_checked", "comparisons", "Comparisons that verify made in this process."),
     counter("verify_differences", "rows", "Derived rows and goals that verify found wrong."),
 )

@@ -25,6 +25,9 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "doctor": ("doctor", "doctor", "Find what makes a PostgreSQL slow, and prove the cure."),
     "jobs": ("jobs", "jobs", "The schedule of jobs: list, run, history, set."),
     "rollout": ("rollout", "rollout", "Change a database that is in use: lint, plan, run, status, rollback."),
+    "retention": ("retention", "retention", "What is over: plan, run, log, set; legal holds."),
+    "export": ("export", "export", "Write a tenant's or an actor's activities as JSON lines or Parquet."),
+    "erase": ("erase", "erase", "Erase an actor, or look for what is left of one."),
     "dead-letters": ("dead_letters", "dead_letters", "What could not be loaded: list, show, replay, discard, log."),
 }
 

@@ -3,6 +3,7 @@
 A command is JSON with a `do`: `correct` and `retract` an activity, `put_group`, `put_actor`, `put_member`, `remove_member`,
 `follow`, `unfollow`, `invite`, `answer_invitation`, `revoke_invitation`, `show_member` on a board, `put_snapshot` of one and
 `remove_snapshot`, and `mapped`, those of a message of another standard (`milepost.intake.commands_once`). It runs
+`follow`, `unfollow`, `invite`, `answer_invitation`, `revoke_invitation`, `retain` (a window of retention), `erase` (a step of one), and `mapped`, those of a message of another standard (`milepost.intake.commands_once`). It runs
 inside the load transaction, in lane order, so that what it reads is what all before it has written. It answers as the API does:
 `{"status": 200, …}`, or a problem (`status` 404, 409, 412 or 422) that changed nothing.
 
@@ -31,8 +32,10 @@ from milepost.intake._milestones import settle_targets
 from milepost.intake.accept import Acceptor
 from milepost.intake.commands_once import Once, kept_as_letter, merged
 from milepost.intake.derive import clear_dirty, derive, fold_groups, hide, repair_groups
+from milepost.intake.erase import erase
 from milepost.intake.names import give_numbers
 from milepost.intake.parked import park
+from milepost.intake.removal import retain
 from milepost.intake.write import stage
 from milepost.postgres import Connection, load_queries
 from milepost.schema.compile import CompiledModel
@@ -92,6 +95,7 @@ class Runner:
         self.recall = recall
         self.presenter = Presenter(compiled.columns)
         self._used = after_load
+        self.took_names = False  # what is remembered of names must be forgotten, once this is committed
 
     async def run(self, commands: Sequence[Command], received_at: datetime) -> list[Answer]:
         """The answers, in order. Corrections and retractions of different activities are done together."""
@@ -116,6 +120,8 @@ class Runner:
                     answers[index] = await self._show_member(command)
                 case "put_snapshot" | "remove_snapshot":
                     answers[index] = await self._snapshot(command, received_at)
+                case "retain" | "erase":
+                    answers[index] = await self._remove(command, received_at)
                 case _:
                     answers[index] = await self._change(command, received_at)
         if edits:
@@ -211,6 +217,18 @@ class Runner:
         except MilepostError as error:
             return problem(error)
         return {"status": 204, "body": None}
+
+    # ── retention and erasure ──
+
+    async def _remove(self, command: Command, received_at: datetime) -> Answer:
+        await self._fresh()
+        work = retain if command["do"] == "retain" else erase
+        try:
+            done = await work(self.conn, self.compiled, self.tenant_id, command, received_at, self.recall)
+        except MilepostError as error:
+            return problem(error)
+        self.took_names = self.took_names or command["do"] == "erase"
+        return {"status": 200, "body": done}
 
     # ── corrections and retractions ──
 

@@ -20,7 +20,17 @@ from milepost.schema.compile import (
     CompiledRollup,
 )
 
-__all__ = ["clear_dirty", "derive", "fill", "fold_groups", "hide", "rebuild_ranges", "repair_groups"]
+__all__ = [
+    "clear_dirty",
+    "derive",
+    "derive_lists",
+    "fill",
+    "fold_groups",
+    "hide",
+    "rebuild_ranges",
+    "remember",
+    "repair_groups",
+]
 
 
 async def derive(conn: Connection, compiled: CompiledModel, tenant_id: int, *, taken_back: bool) -> None:
@@ -32,16 +42,7 @@ async def derive(conn: Connection, compiled: CompiledModel, tenant_id: int, *, t
         if taken_back:
             for statement in rollup.repair:
                 await _run(conn, statement, tenant)
-    for latest in compiled.latest:
-        await _run(conn, latest.fold, tenant)
-        if taken_back:
-            await _run(conn, latest.note_dirty, tenant)
-            for statement in latest.repair:
-                await _run(conn, statement, tenant)
-    for pair in compiled.pairs:
-        await _run(conn, pair.note_dirty, tenant)
-        for statement in pair.repair:
-            await _run(conn, statement, tenant)
+    await _derive_lists(conn, compiled, tenant, taken_back=taken_back)
     for board in compiled.boards:
         await _forget(conn, board)
         await _fold(conn, board.tally, tenant, taken_back=taken_back)
@@ -50,6 +51,20 @@ async def derive(conn: Connection, compiled: CompiledModel, tenant_id: int, *, t
     for milestones in compiled.milestones:
         await _run(conn, milestones.touch, tenant)
         await settle_milestones(conn, milestones, tenant)
+
+
+async def derive_lists(conn: Connection, compiled: CompiledModel, tenant_id: int) -> None:
+    """Of a delta that is taken back, what names activities: latest, pairs and pending tables. What counts them is left as it is."""
+    await _derive_lists(conn, compiled, {"tenant_id": tenant_id}, taken_back=True)
+
+
+async def remember(conn: Connection, compiled: CompiledModel, tenant_id: int) -> None:
+    """What the delta, of sign +1, counts for in rollups and boards becomes residue."""
+    tenant = {"tenant_id": tenant_id}
+    await _look_up_reach(conn, compiled, tenant)
+    for rollup in (*compiled.rollups, *(board.tally for board in compiled.boards)):
+        for statement in rollup.remember:
+            await _run(conn, statement, tenant)
 
 
 async def fill(
@@ -126,6 +141,19 @@ async def clear_dirty(conn: Connection, compiled: CompiledModel) -> None:
         await _run(conn, f"DELETE FROM {latest.dirty}", {})
     for pair in compiled.pairs:
         await _run(conn, f"DELETE FROM dirty_pairs_{pair.name}", {})
+
+
+async def _derive_lists(conn: Connection, compiled: CompiledModel, tenant: dict[str, Any], *, taken_back: bool) -> None:
+    for latest in compiled.latest:
+        await _run(conn, latest.fold, tenant)
+        if taken_back:
+            await _run(conn, latest.note_dirty, tenant)
+            for statement in latest.repair:
+                await _run(conn, statement, tenant)
+    for pair in compiled.pairs:
+        await _run(conn, pair.note_dirty, tenant)
+        for statement in pair.repair:
+            await _run(conn, statement, tenant)
 
 
 async def _fold(conn: Connection, rollup: CompiledRollup, tenant: dict[str, Any], *, taken_back: bool) -> None:

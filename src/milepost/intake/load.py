@@ -371,6 +371,8 @@ class Lane:
                 position = row[0] if row else 0
                 marks.append(Loaded(batch_id=batch.batch_id, position=position, loaded=batch.rows, duplicates=0, result=result))
             await self.reader.mark(marks)
+        if runner.took_names:
+            self._writer.forget()
         return marks
 
     # ── partitions ──

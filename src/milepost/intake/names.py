@@ -55,7 +55,10 @@ class Names:
         known = self._known.get((tenant_id, kind), {})
         found = {name: number for name in names if (number := known.get(name)) is not None}
         if len(found) < len(names):
-            given = dict(await _ask(conn, tenant_id, query, [name for name in names if name not in found]))
+            asked = [name for name in names if name not in found]
+            given = dict(await _ask(conn, tenant_id, query, asked))
+            if kind == "actors":
+                await conn.execute(_queries.note_erased, {"tenant_id": tenant_id, "names": asked})
             self._given.append(((tenant_id, kind), given))
             found |= given
         return found

@@ -29,3 +29,13 @@ WITH found AS MATERIALIZED (
     SELECT %(tenant_id)s, group_id, '-infinity', 'infinity', group_id, '' FROM fresh
 )
 SELECT name, group_id FROM found WHERE group_id IS NOT NULL UNION ALL SELECT external_id, group_id FROM fresh
+
+-- name: note_erased
+-- Whose names were erased before: what they did until then stays out. Where a tenant has erased nobody, no name is looked at.
+INSERT INTO milepost.erased_actor (tenant_id, actor_id, until)
+SELECT e.tenant_id, a.actor_id, max(e.until)
+FROM milepost.actor a JOIN milepost.erasure e ON e.tenant_id = a.tenant_id AND e.subject = milepost.subject_of(a.tenant_id, a.external_id)
+WHERE a.tenant_id = %(tenant_id)s AND a.external_id = ANY (%(names)s::text[])
+    AND (SELECT EXISTS (SELECT FROM milepost.erasure o WHERE o.tenant_id = %(tenant_id)s))
+GROUP BY 1, 2
+ON CONFLICT (tenant_id, actor_id) DO UPDATE SET until = greatest(erased_actor.until, excluded.until)

@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from milepost.errors import NotFound
+from milepost.jobs.erasing import erasures
 from milepost.jobs.growth import record_growth
 from milepost.jobs.job import Job, Work
+from milepost.jobs.retention import retain
 from milepost.jobs.reviews import report_capacity, review_indexes, review_vacuum
 from milepost.jobs.summary import summarize
 from milepost.jobs.views import refresh_views
@@ -45,6 +47,8 @@ JOBS: tuple[Job, ...] = (
         timeout_s=12 * 3600.0,
     ),
     Job(name="growth", about="Record how much each tenant stores, by tier and kind.", every="day", run=record_growth),
+    Job(name="erasures", about="Finish erasures that a process left half done.", every="hour", run=erasures),
+    Job(name="retention", about="Remove what the model's rules say is over.", every="day", run=retain, timeout_s=6 * 3600.0),
     Job(name="refresh", about="Refresh the app's materialized views.", every="week", run=refresh_views, timeout_s=6 * 3600.0),
     Job(
         name="vacuum_review",

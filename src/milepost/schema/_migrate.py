@@ -42,7 +42,8 @@ __all__ = [
     "status",
 ]
 
-SCHEMA_VERSION = 18
+SCHEMA_VERSION = 19
+SCHEMA_VERSION = 19
 
 OLDEST_SERVER = 15
 LOCK = "milepost.migrate"

@@ -187,6 +187,8 @@ async def _drop(owner: Connection, old: CompiledModel, removed: frozenset[str]) 
                 await owner.execute(part.take_away)
             for table in reversed(_tables(part)):
                 await owner.execute(f"DROP TABLE IF EXISTS {table}")
-            await owner.execute(_queries.forget_filling, {"name": part.table.removeprefix("milepost.")})
+            name = {"name": part.table.removeprefix("milepost.")}
+            await owner.execute(_queries.forget_filling, name)
+            await owner.execute(_queries.forget_residue, name)
             dropped.append(part.table)
     return dropped

@@ -43,3 +43,7 @@ FROM milepost.tenant t CROSS JOIN unnest(%(names)s::text[]) AS n (name)
 -- name: forget_filling
 -- A table that is dropped is not filled further.
 DELETE FROM milepost.filling WHERE name = %(name)s
+
+-- name: forget_residue
+-- What removed activities counted for in a table goes with the table: one that is made otherwise counts what is there.
+DELETE FROM milepost.residue WHERE name = %(name)s

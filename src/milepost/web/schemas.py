@@ -29,6 +29,8 @@ __all__ = [
     "DeadLetterSelection",
     "DeadLetterShown",
     "Discarded",
+    "ErasureIn",
+    "ErasureShown",
     "Goal",
     "Group",
     "GroupIn",
@@ -36,6 +38,10 @@ __all__ = [
     "GrowthPage",
     "GrowthShown",
     "Health",
+    "HoldPage",
+    "HoldPlaced",
+    "HoldPlacing",
+    "HoldShown",
     "JobAsked",
     "JobPage",
     "JobRunPage",
@@ -56,6 +62,11 @@ __all__ = [
     "Readiness",
     "ReceiptShown",
     "Replayed",
+    "RetentionBatch",
+    "RetentionLog",
+    "RetentionPage",
+    "RetentionPlan",
+    "RetentionRule",
     "RollupPage",
     "Taken",
 ]
@@ -540,6 +551,91 @@ class GrowthShown(Struct):
 class GrowthPage(Struct):
     items: list[GrowthShown]
     next: Next
+
+
+class RetentionPlan(Struct):
+    """activities: that the next run removes. delete_after, before: null where they are kept for ever."""
+
+    rule: str
+    delete_after: str | None
+    before: datetime | None
+    activities: int
+    verbs: dict[str, int]
+    first_at: datetime | None
+    last_at: datetime | None
+
+
+class RetentionPage(Struct):
+    items: list[RetentionPlan]
+    next: Next
+
+
+class RetentionRule(Struct):
+    delete_after: Annotated[str | None, Meta(description="A duration, such as `6 months`; null: as the model says.")]
+
+
+class RetentionBatch(Struct):
+    """first_at, last_at: when the oldest and the newest of them occurred."""
+
+    id: int
+    at: datetime
+    rule: str
+    removed: int
+    verbs: dict[str, int]
+    first_at: datetime
+    last_at: datetime
+
+
+class RetentionLog(Struct):
+    items: list[RetentionBatch]
+    next: Next
+
+
+class HoldPlacing(Struct):
+    reason: str
+    actor: Id | UnsetType = UNSET
+    group: Id | UnsetType = UNSET
+    verb: str | UnsetType = UNSET
+
+
+class HoldPlaced(Struct):
+    id: int
+
+
+class HoldShown(Struct):
+    """What it covers: null covers all."""
+
+    id: int
+    actor: str | None
+    group: str | None
+    verb: str | None
+    reason: str
+    placed_at: datetime
+    placed_by: str
+    lifted_at: datetime | None
+    lifted_by: str | None
+
+
+class HoldPage(Struct):
+    items: list[HoldShown]
+    next: Next
+
+
+class ErasureIn(Struct):
+    actor: Id
+    totals: Literal["keep", "shrink"] | UnsetType = UNSET
+
+
+class ErasureShown(Struct):
+    """What became of the erasure of an actor. removed: rows, by what they were. state: `running` while activities are still removed."""
+
+    id: int
+    state: Literal["running", "done"]
+    asked_at: datetime
+    done_at: datetime | None
+    totals: Literal["keep", "shrink"]
+    removed: dict[str, int]
+    receipt: Annotated[dict[str, Any] | None, Meta(description="Signed; null until it is done.")]
 
 
 class ModelShown(Struct):

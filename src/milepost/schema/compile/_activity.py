@@ -176,6 +176,10 @@ def compile_activity(model: Model, columns: dict[str, ActivityColumn]) -> Compil
         " OR NOT EXISTS (SELECT FROM milepost.tombstone o WHERE o.tenant_id = %(tenant_id)s AND o.id = s.id OFFSET 0))"
     )
 
+    alive += (
+        " AND NOT EXISTS (SELECT FROM milepost.erased_actor e WHERE e.tenant_id = %(tenant_id)s AND e.actor_id = s.actor_id"
+        " AND e.until >= s.occurred_at OFFSET 0)"
+    )
     unknown = "NOT EXISTS (SELECT FROM milepost.activity o WHERE o.tenant_id = %(tenant_id)s AND o.id = s.id OFFSET 0)"
     insert = f"""WITH fresh AS (
     INSERT INTO milepost.activity ({target})

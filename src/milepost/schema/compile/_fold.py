@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from milepost.model import Model, Rollup, Term
 from milepost.schema.compile._columns import Column, columns_of, distinct_of, key_columns
 from milepost.schema.compile._contributions import contributions, literal
+from milepost.schema.compile._residue import keep_numbers, keep_values, kept_numbers, kept_values
 
 __all__ = ["ACTIVITIES", "ALL_BUCKET", "Check", "CompiledRollup", "RollupCompiler", "compile_rollup"]
 
@@ -40,6 +41,8 @@ class CompiledRollup:
     fill: str  # the delta, whatever the filling says
     note_dirty: str | None  # None: nothing here needs repair
     repair: tuple[str, ...]
+    remember: tuple[str, ...]  # the delta, with sign +1, becomes residue
+    distinct: tuple[str, ...]  # of which values references are counted: TABLE_seen_WHAT
     verify: tuple[Check, ...]
 
 
@@ -93,6 +96,8 @@ class RollupCompiler:
             fill=self.fold("true"),
             note_dirty=self.note_dirty(filled) if self.extremes else None,
             repair=self.repair(filled) if self.extremes else (),
+            remember=self.remember(filled),
+            distinct=tuple(suffix for suffix, _, _ in self.distinct),
             verify=self.verify(),
         )
 
@@ -284,6 +289,8 @@ class RollupCompiler:
             rows = "t.bucket = d.day" if per == "day" else "t.bucket >= d.day AND t.bucket < d.day + interval '1 day'"
             at = "true" if per == "day" else "s.hour = t.bucket"
             row_keys = " AND ".join([f"t.{key} = d.{key}" for key in self.keys] + [rows])
+            whole = "true" if per == "day" else "z.at = t.bucket"
+            kept = ", ".join(f"{c.extreme}(x.{c.name}, {self.kept(c, 'd.day', whole)})" for c in self.extremes)
             sets = ", ".join(f"{column.name} = again.{column.name}" for column in self.extremes)
             row_columns = _list(*(f"t.{key}" for key in self.keys), "t.bucket")
             names = _list(*self.keys, "bucket")
@@ -292,7 +299,8 @@ class RollupCompiler:
                 f"UPDATE {self.table} t SET {sets}\nFROM (\n"
                 f"SELECT {row_columns}, again.*\nFROM (SELECT DISTINCT * FROM {dirty}) d\n"
                 f"JOIN {self.table} t ON t.tenant_id = %(tenant_id)s AND t.per = '{per}' AND {row_keys}\n"
-                f"CROSS JOIN LATERAL (\nSELECT {adds} FROM (\nSELECT c.* FROM (\n{source}\n) c WHERE {same}\n) s WHERE {at}\n"
+                f"CROSS JOIN LATERAL (\nSELECT {kept} FROM (\n"
+                f"SELECT {adds} FROM (\nSELECT c.* FROM (\n{source}\n) c WHERE {same}\n) s WHERE {at}\n) x\n"
                 f") again\n) again ({names}, {_list(*(column.name for column in self.extremes))})\n"
                 f"WHERE t.tenant_id = %(tenant_id)s AND t.per = '{per}' AND {matched}"
             )
@@ -329,6 +337,31 @@ class RollupCompiler:
                 term = self.model.terms[per.removeprefix("term:")]
                 start = f"timestamp '{term.first}'"
                 return f"CASE WHEN {day} {_term_span(term)} THEN {start} END", f"y.bucket {_term_span(term)}"
+
+    # ── residue ──
+
+    @property
+    def short(self) -> str:
+        """The table, as `milepost.residue` names it."""
+        return self.table.removeprefix("milepost.")
+
+    @property
+    def typed(self) -> tuple[tuple[str, str], ...]:
+        return tuple((name, type_) for name, type_, _ in self.key_types)
+
+    def remember(self, where: str) -> tuple[str, ...]:
+        source = self.contributions(source="delta", where=where)
+        day = "s.day" if self.unit == "day" else "date_trunc('day', s.hour)"
+        numbers = keep_numbers(self.short, self.typed, self.unit, self.columns, source)
+        return (numbers, *(keep_values(self.short, suffix, self.typed, day, source) for suffix, _, _ in self.distinct))
+
+    def kept(self, column: Column, day: str, at: str) -> str:
+        """The extreme that the residue of a dirty day (or of the hour `at`) has, as a sub-select."""
+        same = " AND ".join(["true", *(f"z.{key} = d.{key}" for key in self.keys)])
+        span = f"z.at >= {day} AND z.at < {day} + interval '1 day'"
+        rows = kept_numbers(self.short, self.typed, (column,), span)
+        function = "min" if column.extreme == "LEAST" else "max"
+        return f"(SELECT {function}(z.{column.name}) FROM (\n{rows}\n) z WHERE {same} AND {at})"
 
     # ── verifying ──
 
@@ -385,7 +418,16 @@ class RollupCompiler:
         adds = "".join(
             f", {column.add if column.extreme else f'coalesce({column.add}, 0)'} AS {column.name}" for column in self.columns
         )
+        left = kept_numbers(self.short, self.typed, self.columns, "z.at >= %(first)s AND z.at < %(last)s")
+        at = "s.at" if per == self.unit else "date_trunc('day', s.at)"
+        total = "".join(
+            f", {_again(column)}" if column.extreme else f", coalesce(sum(s.{column.name}), 0) AS {column.name}"
+            for column in self.columns
+        )
+        names = "".join(f", s.{column.name}" for column in self.columns)
         again = f"SELECT {keys}{bucket} AS bucket, sum(s.sign) AS n{adds} FROM (\n{self.recomputed()}\n) s GROUP BY {group}"
+        again += f"\nUNION ALL\nSELECT {keys}{at}, s.n{names} FROM (\n{left}\n) s"
+        again = f"SELECT {keys}s.bucket, sum(s.n) AS n{total} FROM (\n{again}\n) s GROUP BY {group}"
         return self.compare(self.kind, True, per, self.own(per, True), again, self.parts())
 
     def verify_wide(self, per: str) -> Check:
@@ -407,6 +449,10 @@ class RollupCompiler:
             f"SELECT {keys}{bucket} AS bucket, s.value_{suffix} AS value, sum(s.sign) AS n FROM (\n"
             f"{self.recomputed(f' AND s.value_{suffix} IS NOT NULL')}\n) s GROUP BY {group}"
         )
+        type_ = next(type_ for one, _, type_ in self.distinct if one == suffix)
+        left = kept_values(self.short, suffix, self.typed, type_, "z.at >= %(first)s AND z.at < %(last)s")
+        again += f"\nUNION ALL\nSELECT {keys}s.at, s.value, s.n FROM (\n{left}\n) s"
+        again = f"SELECT {keys}s.bucket, s.value, sum(s.n) AS n FROM (\n{again}\n) s GROUP BY {group}"
         names = _list(*self.keys, "bucket", "value", "n")
         stored = (
             f"SELECT {names} FROM {self.table}_seen_{suffix} WHERE tenant_id = %(tenant_id)s AND per = 'day'"

@@ -2,7 +2,8 @@
 
 Only the contributions are shared with the fold (`_contributions`). The value is aggregated in one step, not from stored parts;
 zone and bucket come from `group_reach` and PostgreSQL's calendar, where the reader goes by `group_span` and its own. The
-percentage is left to whoever compares.
+percentage is left to whoever compares. Whose activities were removed in part is left out: what is kept of them is parts of the rollup,
+whose rows are compared anyway.
 """
 
 from __future__ import annotations
@@ -49,7 +50,10 @@ def recomputed_goal(model: Model, goal: Goal) -> str:
 )
 SELECT e.{key} AS entity, again.value, {target} AS target
 FROM milepost.{table} e LEFT JOIN again ON again.entity = e.{key}
-WHERE e.tenant_id = %(tenant_id)s"""
+WHERE e.tenant_id = %(tenant_id)s AND NOT EXISTS (
+    SELECT FROM milepost.residue z WHERE z.tenant_id = e.tenant_id AND z.name = {literal("rollup_" + whole.name)}
+        AND z.keys = jsonb_build_object({literal(key)}, e.{key})
+)"""
 
 
 def _value(model: Model, rollup: Rollup) -> str:
