@@ -298,9 +298,17 @@ async def test_a_superuser_is_granted_the_role(empty: Connection) -> None:
 # ── What the service may ───────────────────────────────────────────────────────────────────────────────────────────
 
 TENANT_TABLES = {"actor", "groups", "group_span", "group_reach", "member"}
-TENANT_TABLES |= {"activity", "activity_stream", "tombstone", "ledger", "idempotency", "journal"}
+TENANT_TABLES |= {
+    "activity",
+    "activity_stream",
+    "tombstone",
+    "ledger",
+    "idempotency",
+    "journal",
+}
 TENANT_TABLES |= {"dead_letter", "dead_letter_log", "alert", "parked", "follow", "invitation", "board_member"}
 TENANT_TABLES |= {"read_marker", "snapshot", "snapshot_place"}
+TENANT_TABLES |= {"activity_content", "activity_version", "content", "content_waiting"}
 TENANT_TABLES |= {"storage_growth"}
 TENANT_TABLES |= {"cold_file"}
 TENANT_TABLES |= {"storage_growth", "residue", "retention_rule", "legal_hold", "retention_log"}

@@ -152,6 +152,8 @@ EVENTS: tuple[Event, ...] = (
     counter("database_retries", "attempts", "Work done again because the connection was lost or transactions collided."),
     counter("listener_reconnects", "attempts", "Attempts to connect a listener again."),
     # Upkeep
+    counter("contents_moved", "contents", "Large contents moved from their rows to the object store."),
+    counter("contents_collected", "objects", "Objects deleted because no activity has that content any more."),
     counter("partitions_made", "partitions", "Partitions made ahead or for old activities."),
     counter("maintenance_runs", "runs", "Runs of a maintenance job.", "job", "outcome"),
     spread("maintenance_seconds", "seconds", "One run of a maintenance job.", "job", buckets=SLOW_S),

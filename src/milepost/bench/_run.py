@@ -15,7 +15,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from milepost.bench import advisor, boards, checks, client, intake, lifecycle, pressure, reads, search, soak
+from milepost.bench import advisor, boards, checks, client, intake, lifecycle, pressure, reads, search, soak, versions
 from milepost.bench._report import Report
 from milepost.errors import InvalidInput
 from milepost.settings import Settings
@@ -34,6 +34,7 @@ SCENARIOS: dict[str, Callable[..., Coroutine[Any, Any, Report]]] = {
     "reads": reads.measure,
     "search": search.measure,
     "soak": soak.measure,
+    "versions": versions.measure,
 }
 
 

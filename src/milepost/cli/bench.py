@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -33,6 +34,11 @@ __all__ = ["bench"]
 @click.option("--board", is_flag=True, default=None, help="Of intake: a board is kept beside the two rollups.")
 @click.option(
     "--curve", metavar="ROWS,ROWS…", help="Of reads: one history after the other of so many activities, and how times grow."
+)
+@click.option(
+    "--history",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Of versions: a file of edits, a line each: JSON with `document`, `version` and `content` (.gz, .xz or plain). By default 200 made up.",
 )
 @json_option
 @settings_options("data_dir", "pg_bin", *LOGS)

@@ -12,7 +12,7 @@ import struct
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import accumulate, chain
 from uuid import UUID
 
 import numpy as np
@@ -97,6 +97,14 @@ class LoadRows:
                     raise ValueError("a row's groups are no array of numbers")
                 yield row, at + _length.size, place
                 at += _element.size
+
+    def large(self) -> list[UUID]:
+        """The ids of those whose content is to leave them soon."""
+        found, before = [], 0
+        for one in self._payloads:
+            found += [self.id_of(before + row) for row in one.header.large if row < len(one.lengths)]
+            before += len(one.lengths)
+        return found
 
     # ── ids ──
 
@@ -225,8 +233,14 @@ def joined(payloads: Sequence[_rows.Payload], tenant_id: int) -> _rows.Payload:
         actors=rows.actors,
         groups=rows.groups,
         keys={row: digest.hex() for row, digest in rows.hashes()},
+        large=_large(payloads),
     )
     return _rows.Payload(header=header, lengths=lengths, splits=splits, rows=rows.as_they_came())
+
+
+def _large(payloads: Sequence[_rows.Payload]) -> list[int]:
+    starts = accumulate((len(one.lengths) for one in payloads), initial=0)
+    return [start + row for start, one in zip(starts, payloads, strict=False) for row in one.header.large]
 
 
 def _places(names: Sequence[str]) -> dict[str, int]:

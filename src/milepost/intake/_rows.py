@@ -110,6 +110,7 @@ class TextCache(dict[str, bytes]):
 class Header(msgspec.Struct, frozen=True, omit_defaults=True):
     """delta: how many columns, from the first on, a row of the delta has, too.
     keys: by row, the hash, as hex, of a key that came without a time: the ledger decides on its id.
+    large: the rows whose content is to leave them soon.
     """
 
     columns: str
@@ -117,6 +118,7 @@ class Header(msgspec.Struct, frozen=True, omit_defaults=True):
     actors: list[str]
     groups: list[str]
     keys: dict[int, str] = {}
+    large: list[int] = []
 
 
 @dataclass(frozen=True, kw_only=True)

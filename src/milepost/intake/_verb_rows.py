@@ -16,7 +16,7 @@ from milepost.activity import audience_of, microseconds
 from milepost.errors import FieldError, InvalidInput
 from milepost.intake import _rows
 from milepost.intake._storable import escape, refuse
-from milepost.model import Field, Model, Verb
+from milepost.model import Content, Field, Model, Verb
 from milepost.schema.compile import RowColumns
 
 __all__ = ["VerbRows", "data_struct", "explain", "verb_struct"]
@@ -82,6 +82,7 @@ class VerbRows:
 
     def __init__(self, verb: Verb, model: Model, row: RowColumns) -> None:
         self.object = verb.object
+        self.large_over = (verb.content or Content()).offload_over  # bytes of content
         self._name = _rows.octets(verb.name.encode())
         self._middles: dict[tuple[str, str | None], bytes] = {}
         self._read = _steps(verb, row.read)

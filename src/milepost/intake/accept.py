@@ -73,6 +73,7 @@ class _Batch:
     actors: dict[str, int] = field(default_factory=dict)  # places by names
     groups: dict[str, int] = field(default_factory=dict)
     keys: dict[int, str] = field(default_factory=dict)
+    large: list[int] = field(default_factory=list)  # rows whose content is to leave them
 
     def payload(self, columns: str, delta: int) -> _rows.Payload:
         header = _rows.Header(
@@ -81,6 +82,7 @@ class _Batch:
             actors=list(self.actors),
             groups=list(self.groups),
             keys=self.keys,
+            large=self.large,
         )
         return _rows.Payload(header=header, lengths=self.lengths, splits=self.splits, rows=b"".join(self.parts))
 
@@ -229,6 +231,8 @@ class Acceptor:
                     read,
                 )
             )
+            if len(others) > verb.large_over and len(item.content) > verb.large_over:
+                batch.large.append(len(ids))
             rest = b"".join((received, null if key is None else _rows.text(key), others))
             parts += (folded, rest)
             add_split(len(folded))

@@ -1,6 +1,7 @@
 """Commands of a lane: every change of derived rows that is not a batch of activities.
 
-A command is JSON with a `do`: `correct` and `retract` an activity, `put_group`, `put_actor`, `put_member`, `remove_member`,
+A command is JSON with a `do`: `correct` and `retract` an activity, `restore` a version of it,
+`put_group`, `put_actor`, `put_member`, `remove_member`,
 `follow`, `unfollow`, `invite`, `answer_invitation`, `revoke_invitation`, `show_member` on a board, `put_snapshot` of one and
 `remove_snapshot`, and `mapped`, those of a message of another standard (`milepost.intake.commands_once`). It runs
 `follow`, `unfollow`, `invite`, `answer_invitation`, `revoke_invitation`, `retain` (a window of retention), `erase` (a step of one), and `mapped`, those of a message of another standard (`milepost.intake.commands_once`). It runs
@@ -13,8 +14,8 @@ the activities concerned are folded away under the old history, the change is ma
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -25,7 +26,17 @@ from milepost.access import changes
 from milepost.activity import HASH_MASK, SMALLEST_ID, id_from
 from milepost.boards.members import put_shown
 from milepost.boards.snapshots import put_snapshot, remove_snapshot
-from milepost.errors import Conflict, FieldError, InvalidInput, MilepostError, NotFound, PreconditionFailed
+from milepost.errors import (
+    Conflict,
+    FieldError,
+    InvalidInput,
+    MilepostError,
+    NotFound,
+    ObjectDamaged,
+    ObjectMissing,
+    PreconditionFailed,
+    StoreUnavailable,
+)
 from milepost.intake import _rows
 from milepost.intake._load_rows import LoadRows
 from milepost.intake._milestones import settle_targets
@@ -40,7 +51,9 @@ from milepost.intake.write import stage
 from milepost.postgres import Connection, load_queries
 from milepost.schema.compile import CompiledModel
 from milepost.storage.activities import Presenter, by_ids
+from milepost.storage.content import Contents, Kept, follow, kept_of
 from milepost.storage.recall import Recall
+from milepost.storage.versions import Made, forget_versions, record, restorable
 
 __all__ = ["Answer", "Runner", "decode_commands"]
 
@@ -65,6 +78,14 @@ class _Edit:
     version: int
     payload: _rows.Payload | None  # its row
     activity: dict[str, Any]
+    before: dict[str, Any]  # what could be corrected of it, where its versions are kept
+    first_at: datetime | None = None  # when it was received; None: its versions are not kept
+    made: Made | None = None
+    keeps_content: bool = False  # in the object store: not a word of it was changed
+
+    @property
+    def large(self) -> bool:
+        return self.payload is not None and bool(self.payload.header.large)
 
 
 def decode_commands(payload: bytes) -> list[Command]:
@@ -83,6 +104,7 @@ class Runner:
         compiled: CompiledModel,
         acceptor: Acceptor,
         recall: Recall,
+        contents: Contents,
         *,
         after_load: bool = False,
     ) -> None:
@@ -93,6 +115,7 @@ class Runner:
         self.compiled = compiled
         self.acceptor = acceptor
         self.recall = recall
+        self.contents = contents
         self.presenter = Presenter(compiled.columns)
         self._used = after_load
         self.took_names = False  # what is remembered of names must be forgotten, once this is committed
@@ -104,7 +127,7 @@ class Runner:
         once = Once(self.conn, self.tenant_id)
         await once.look(commands)
         for index, command in enumerate(commands):
-            if command["do"] in ("correct", "retract"):
+            if command["do"] in ("correct", "retract", "restore"):
                 if any(command["id"] == other["id"] for _, other in edits):
                     await self._edit(edits, answers, received_at)
                     edits = []
@@ -236,6 +259,7 @@ class Runner:
         asked = [UUID(command["id"]) for _, command in commands]
         await self.recall.of_ids(self.conn, self.tenant_id, asked)
         found = await by_ids(self.conn, self.tenant_id, asked, self.presenter, content=True)
+        stored = await kept_of(self.conn, self.tenant_id, [found[one][0] for one in asked if one in found])
         edits: list[_Edit] = []
         missing = [command for (_, command), asked_id in zip(commands, asked, strict=True) if asked_id not in found]
         parked = await park(self.conn, self.tenant_id, missing, model=self.acceptor.version, received_at=received_at)
@@ -244,7 +268,7 @@ class Runner:
                 answers[index] = {"status": 202, "body": {"parked": True}}
                 continue
             try:
-                edits.append(self._plan(index, command, found.get(asked_id), received_at))
+                edits.append(await self._planned(index, command, found.get(asked_id), stored, received_at))
             except MilepostError as error:
                 answers[index] = problem(error)
         # Two public ids that lead to one activity would be one edit too many in the same statement.
@@ -266,12 +290,45 @@ class Runner:
             body = msgspec.json.decode(_encode(dict(edit.activity, version=edit.version))) if edit.new_id else None
             answers[edit.index] = {"status": 200 if edit.new_id else 204, "body": body}
 
-    def _plan(
-        self, index: int, command: Command, found: tuple[UUID, dict[str, Any], Any] | None, received_at: datetime
+    async def _planned(
+        self,
+        index: int,
+        command: Command,
+        found: tuple[UUID, dict[str, Any], Any] | None,
+        stored: Mapping[UUID, Kept],
+        received_at: datetime,
     ) -> _Edit:
+        """With what the correction needs of the object store, and of the version that is restored."""
         if found is None:
             raise NotFound("There is no such activity.")
         current_id, activity, content = found
+        kept = stored.get(current_id)
+        patch = command.get("patch")
+        if command["do"] == "restore":
+            text = await restorable(self.conn, self.tenant_id, UUID(activity["id"]), command["version"])
+            patch = msgspec.json.decode(text)
+        if patch is None or kept is None:
+            return self._plan(index, command, current_id, activity, content, patch, received_at)
+        keeps = "content" not in patch and not self._keeps_versions(activity)
+        if not keeps:
+            content = msgspec.json.decode(await self.contents.whole(kept))
+        edit = self._plan(index, command, current_id, activity, content, patch, received_at)
+        return replace(edit, keeps_content=keeps)
+
+    def _keeps_versions(self, activity: Mapping[str, Any]) -> bool:
+        verb = self.compiled.model.verbs.get(activity["verb"])
+        return verb is not None and verb.content is not None and verb.content.versions
+
+    def _plan(
+        self,
+        index: int,
+        command: Command,
+        current_id: UUID,
+        activity: dict[str, Any],
+        content: Any,
+        patch: Any,
+        received_at: datetime,
+    ) -> _Edit:
         if activity["verb"] == "milestone":
             raise Conflict("A milestone is made and taken away by milepost: it stands as long as it is reached.")
         version = activity["version"]
@@ -281,22 +338,30 @@ class Runner:
         public_id = UUID(activity["id"])
         if command["do"] == "retract":
             return _Edit(
-                index=index, old_id=current_id, new_id=None, public_id=public_id, version=version, payload=None, activity={}
+                index=index,
+                old_id=current_id,
+                new_id=None,
+                public_id=public_id,
+                version=version,
+                payload=None,
+                activity={},
+                before={},
             )
-        patch = command["patch"]
-        for name in sorted(_FIXED & patch.keys()):
+        for name in sorted(_FIXED & patch.keys() if command["do"] == "correct" else ()):
             raise InvalidInput(errors=(FieldError(f"/{name}", "cannot be changed"),))
         given = {name: activity[name] for name in _GIVEN if name in activity}
         given["occurred_at"] = activity["occurred_at"]
         if content is not None:
             given["content"] = content
+        before = dict(given)
         if "group" in patch and "groups" not in patch:
             given.pop("groups", None)
-        merged = merge_patch(given, patch)
+        merged = patch if command["do"] == "restore" else merge_patch(given, patch)
         if "groups" in patch and "group" not in patch:
             merged.pop("group", None)
         body = _encode(merged)
         received = datetime.fromisoformat(activity["received_at"])
+        keeps_versions = self._keeps_versions(merged)
         encoded = self.acceptor.correction(
             self.tenant_id, body, received_at, received_at=received, hash62=current_id.int & HASH_MASK
         )
@@ -308,6 +373,9 @@ class Runner:
             version=version + 1,
             payload=encoded.payload,
             activity={"id": str(public_id), **merged},
+            before=before if keeps_versions else {},
+            first_at=received if keeps_versions else None,
+            made=Made(version=version + 1, at=received_at, by=command.get("by"), why=command.get("why")),
         )
 
     async def _unblocked(self, edits: list[_Edit], answers: list[Answer]) -> list[_Edit]:
@@ -353,6 +421,26 @@ class Runner:
             await conn.execute(_queries.stream, self.tenant)
         parameters = {**self.tenant, "old_ids": old_ids, "new_ids": [edit.new_id for edit in edits]}
         await conn.execute(_queries.bury, parameters)
+        kept = {edit.old_id: edit.new_id for edit in corrected if edit.keeps_content and edit.new_id is not None}
+        large = [edit.new_id for edit in corrected if edit.large and edit.new_id is not None]
+        await follow(conn, self.tenant_id, old_ids, kept, large)
+        await self._keep_versions(edits)
+
+    async def _keep_versions(self, edits: Sequence[_Edit]) -> None:
+        if gone := [edit.public_id for edit in edits if edit.new_id is None]:
+            await forget_versions(self.conn, self.tenant_id, gone)
+        for edit in edits:
+            if edit.made is not None and edit.first_at is not None:
+                after = {name: value for name, value in edit.activity.items() if name != "id"}
+                await record(
+                    self.conn,
+                    self.tenant_id,
+                    edit.public_id,
+                    before=edit.before,
+                    first_at=edit.first_at,
+                    after=after,
+                    made=edit.made,
+                )
 
 
 def _distinct(edits: list[_Edit], answers: list[Answer]) -> list[_Edit]:
@@ -391,6 +479,8 @@ def problem(error: MilepostError) -> Answer:
             status = 409
         case PreconditionFailed():
             status = 412
+        case StoreUnavailable() | ObjectMissing() | ObjectDamaged():
+            status = 503
         case _:
             raise error
     answer: Answer = {"status": status, "detail": str(error)}

@@ -40,6 +40,8 @@ from milepost.schema.compile import CompiledModel, CompiledPair
 from milepost.schema.models import CurrentModel, current_model
 from milepost.settings import Settings
 from milepost.storage.cold_files import cold_files
+from milepost.storage.content import WAIT, Contents
+from milepost.storage.objects import object_store
 from milepost.storage.recall import Recall
 
 __all__ = ["Lane"]
@@ -103,6 +105,7 @@ class Lane:
         self.trouble = Trouble(self)
         self._looks: dict[int, int] = {}  # by tenant: for how many more loads ids are looked for before they are inserted
         self._writer = Writer(db)
+        self._contents = Contents(object_store(db.settings))
         self._horizon = ("", 0.0)
         self._folded_at = 0.0
 
@@ -255,7 +258,9 @@ class Lane:
     def runner(self, tenant_id: int, *, after_load: bool = False) -> Runner:
         """For commands of one transaction; after_load: in that of a load."""
         assert self._acceptor is not None
-        return Runner(self.conn, tenant_id, self._compiled(), self._acceptor, self._recalling(), after_load=after_load)
+        return Runner(
+            self.conn, tenant_id, self._compiled(), self._acceptor, self._recalling(), self._contents, after_load=after_load
+        )
 
     async def journal(self, tenant_id: int) -> int:
         """Write what the delta holds into the tenant's journal. → its position."""
@@ -326,6 +331,8 @@ class Lane:
             inserted = await self._writer.write(conn, compiled.activity, tenant_id, loads, all_new=all_new, recall=recall)
             await recall.for_delta(conn, tenant_id, compiled, taken_back=False)
             async with conn.pipeline():
+                if large := [id_ for rows in loads for id_ in rows.large()]:
+                    await conn.execute(WAIT, {**tenant, "ids": large})
                 await conn.execute(_queries.stream, tenant)
                 await derive(conn, compiled, tenant_id, taken_back=False)
                 journal = await conn.execute(_queries.journal, tenant)

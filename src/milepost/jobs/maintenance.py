@@ -5,6 +5,7 @@
 - answers to old Idempotency-Keys, what old receipts of other queues stood for and old journal rows are forgotten, and corrections whose activity never came set aside;
 - what is kept here of files that are not in the archive any more goes;
 - boards are kept as they stood at the ends of the spans that the model names, and what was kept long enough is forgotten;
+- large contents are moved from their rows to the object store, and those that nobody has any more are deleted there;
 - how far each lane is behind is measured, and what lies in the dead letters; where they grow, an alert says so.
 
 Every process may run it: an advisory lock lets one at a time change something, and measuring needs no lock. Each step is
@@ -34,6 +35,9 @@ from milepost.postgres import Connection, Database, advisory_lock, load_queries,
 from milepost.service import Service
 from milepost.settings import Settings
 from milepost.storage.cold_files import cold_files
+from milepost.storage.content import Contents
+from milepost.storage.moving import collect, move_out
+from milepost.storage.objects import object_store
 from milepost.storage.partitions import ahead
 from milepost.storage.rewrite import forget_replaced
 from milepost.telemetry import count, gauge, observe
@@ -72,6 +76,7 @@ class Maintenance(Service):
         super().__init__()
         self._db = db
         self._settings = settings
+        self._contents = Contents(object_store(settings))
         self._jobs: dict[str, Step] = {
             "partitions": self._partitions,
             "queue": self._rotate,
@@ -80,6 +85,8 @@ class Maintenance(Service):
             "journal": self._prune_journal,
             "parked": self._expire_parked,
             "snapshots": self._keep_snapshots,
+            "contents": self._move_contents,
+            "unused_contents": self._collect_contents,
             "alerts": self._alerts,
         }
 
@@ -154,6 +161,12 @@ class Maintenance(Service):
                 values = {"tenant_id": tenant_id, "hours": JOURNAL_HOURS, "rows_max": JOURNAL_ROWS_MAX}
                 pruned += (await owner.execute(queries.prune_journal, values)).rowcount
         return pruned
+
+    async def _move_contents(self, owner: Connection) -> int:
+        return await move_out(owner, self._contents)
+
+    async def _collect_contents(self, owner: Connection) -> int:
+        return await collect(owner, self._contents)
 
     async def _expire_parked(self, owner: Connection) -> int:
         return await expire(owner, self._settings.parked_hours)

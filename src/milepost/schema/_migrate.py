@@ -42,8 +42,7 @@ __all__ = [
     "status",
 ]
 
-SCHEMA_VERSION = 19
-SCHEMA_VERSION = 19
+SCHEMA_VERSION = 20
 
 OLDEST_SERVER = 15
 LOCK = "milepost.migrate"

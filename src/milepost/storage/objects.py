@@ -250,7 +250,7 @@ def _translated(path: str) -> Iterator[None]:
         raise StoreUnavailable(f"The object store did not answer in time for {path}.", path=path) from error
     except (NotFoundError, FileNotFoundError) as error:
         raise ObjectMissing(f"The object {path} is not in the object store.", path=path) from error
-    except (BaseError, OSError) as error:
+    except (BaseError, NotImplementedError, OSError) as error:
         # Its first line: what follows are the driver's internals, and the request with its credentials.
         said = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
         raise StoreUnavailable(f"The object store failed for {path}: {said}", path=path) from error

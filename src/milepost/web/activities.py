@@ -1,4 +1,4 @@
-"""`/v1/activities/{id}`: one activity: read, corrected (JSON Merge Patch), retracted; its content, whole or by part.
+"""`/v1/activities/{id}`: one activity: read, corrected (JSON Merge Patch), retracted.
 
 Sending activities is `milepost.web.intake`, listing them `milepost.web.feeds`.
 """
@@ -17,6 +17,7 @@ from milepost.access.viewer import reader_of
 from milepost.errors import FieldError, InvalidInput, NotFound
 from milepost.storage.activities import by_ids
 from milepost.storage.by_index import plan_by_index
+from milepost.storage.content import Kept, kept_of
 from milepost.web import schemas
 from milepost.web.answers import answer, tagged
 from milepost.web.bodies import decode_object
@@ -25,17 +26,19 @@ from milepost.web.openapi import documented
 from milepost.web.parameters import IdInPath
 from milepost.web.request import ApiRequest, views, writes
 
-__all__ = ["routes"]
+__all__ = ["IF_MATCH", "Why", "expected", "find", "id_of", "routes", "said", "shown_anew"]
 
 ENTITY_TAG = re.compile(r'"([0-9]{1,9})"', re.ASCII)
+WHY_CHARACTERS_MAX = 500
 PREFER = (
     "Prefer",
     "`respond-async`: where the activity is not there yet, the change waits for it (202, `parked`), for some hours. Without it: 404.",
 )
 IF_MATCH = ("If-Match", 'The version it must have, such as "3": else 412, which tells the current one.')
 
-Part = Annotated[
-    str | None, QueryParameter(name="part", description="A JSON pointer (RFC 6901) into the content. All of it, if absent.")
+Why = Annotated[
+    str | None,
+    QueryParameter(name="why", description="The reason, kept with the version.", max_length=WHY_CHARACTERS_MAX),
 ]
 
 
@@ -47,22 +50,8 @@ Part = Annotated[
     opt=documented("Activities", schemas.Activity),
 )
 async def read_activity(request: ApiRequest, activity: IdInPath) -> Response[bytes]:
-    shown, _ = await _find(request, activity)
+    shown, _, _ = await find(request, activity)
     return tagged(request, shown, tag=str(shown["version"]))
-
-
-@get(
-    "/v1/activities/{activity:str}/content",
-    guards=[views],
-    summary="An activity's content, or a part of it",
-    description="Any JSON. 404 where it has no content, or no such part.",
-    opt=documented("Activities"),
-)
-async def read_content(request: ApiRequest, activity: IdInPath, part: Part = None) -> Response[bytes]:
-    _, content = await _find(request, activity, content=True)
-    if content is None:
-        raise NotFound("The activity has no content.")
-    return tagged(request, content if part is None else part_of(content, part))
 
 
 @patch(
@@ -80,16 +69,25 @@ async def read_content(request: ApiRequest, activity: IdInPath, part: Part = Non
         headers=(IF_MATCH, PREFER),
     ),
 )
-async def correct_activity(request: ApiRequest, activity: IdInPath) -> Response[bytes]:
+async def correct_activity(request: ApiRequest, activity: IdInPath, why: Why = None) -> Response[bytes]:
     body = await request.whole_body()
     decode_object(body)
-    command = {"do": "correct", "id": str(_id(activity)), "patch": msgspec.Raw(body)}
-    answered = await change(request, command | _expected(request) | _parking(request))
+    command = {"do": "correct", "id": str(id_of(activity)), "patch": msgspec.Raw(body)} | said(request, why)
+    return await shown_anew(request, activity, command | expected(request) | _parking(request))
+
+
+async def shown_anew(request: ApiRequest, activity: str, command: dict[str, Any]) -> Response[bytes]:
+    """The change, and then the activity as a GET shows it, which is not how the lane tells it."""
+    answered = await change(request, command)
     if answered.status_code != 200:
         return answered
-    # As a GET shows it, which is not how the lane tells it.
-    shown, _ = await _find(request, activity)
+    shown, _, _ = await find(request, activity)
     return answer(shown, headers={"etag": f'"{shown["version"]}"'})
+
+
+def said(request: ApiRequest, why: str | None) -> dict[str, str]:
+    """Who makes a version, and why."""
+    return {"by": request.user.key_id} | ({"why": why} if why else {})
 
 
 @delete(
@@ -101,22 +99,26 @@ async def correct_activity(request: ApiRequest, activity: IdInPath) -> Response[
     opt=documented("Activities", changes=True, headers=(IF_MATCH, PREFER)),
 )
 async def retract_activity(request: ApiRequest, activity: IdInPath) -> Response[bytes]:
-    return await change(request, {"do": "retract", "id": str(_id(activity))} | _expected(request) | _parking(request))
+    return await change(request, {"do": "retract", "id": str(id_of(activity))} | expected(request) | _parking(request))
 
 
-async def _find(request: ApiRequest, activity: str, *, content: bool = False) -> tuple[dict[str, Any], Any]:
-    asked, tenant_id = _id(activity), request.user.tenant_id
+async def find(request: ApiRequest, activity: str, *, content: bool = False) -> tuple[dict[str, Any], Any, Kept | None]:
+    """The activity, the content in its row, and where its content is otherwise. Raises `NotFound`."""
+    asked, tenant_id = id_of(activity), request.user.tenant_id
+    kept = None
     served = request.services.models.current
     async with request.services.db.transaction("point", tenant_id=tenant_id, snapshot=True) as conn:
         reader = await reader_of(conn, tenant_id, request.viewer, served.model)
         await plan_by_index(conn, sorts=True)
         found = (await by_ids(conn, tenant_id, [asked], served.presenter, content=content, reader=reader)).get(asked)
+        if found is not None and content and found[2] is None:
+            kept = (await kept_of(conn, tenant_id, [found[0]])).get(found[0])
     if found is None:
         raise NotFound("There is no such activity.")
-    return found[1], found[2]
+    return found[1], found[2], kept
 
 
-def _id(text: str) -> UUID:
+def id_of(text: str) -> UUID:
     """An activity's id. What is none is as little there as one that nobody has."""
     try:
         return UUID(text)
@@ -124,7 +126,7 @@ def _id(text: str) -> UUID:
         raise NotFound("There is no such activity.") from None
 
 
-def _expected(request: ApiRequest) -> dict[str, int]:
+def expected(request: ApiRequest) -> dict[str, int]:
     """The version that If-Match names."""
     header = request.headers.get("if-match")
     if header is None or header.strip() == "*":
@@ -142,19 +144,4 @@ def _parking(request: ApiRequest) -> dict[str, bool]:
     return {"park": True} if "respond-async" in asked else {}
 
 
-def part_of(content: Any, pointer: str) -> Any:
-    """What a JSON pointer points to. Raises `InvalidInput` for what is none, `NotFound` where nothing is."""
-    if pointer and not pointer.startswith("/"):
-        raise InvalidInput(errors=(FieldError("/part", "must be a JSON pointer, such as /questions/3"),))
-    for step in pointer.split("/")[1:]:
-        name = step.replace("~1", "/").replace("~0", "~")
-        if isinstance(content, dict) and name in content:
-            content = content[name]
-        elif isinstance(content, list) and re.fullmatch(r"0|[1-9][0-9]{0,8}", name) and int(name) < len(content):
-            content = content[int(name)]
-        else:
-            raise NotFound(f"The content has no part {pointer!r}.")
-    return content
-
-
-routes = [read_activity, read_content, correct_activity, retract_activity]
+routes = [read_activity, correct_activity, retract_activity]

@@ -15,7 +15,7 @@ from litestar import Response
 
 from milepost.web.request import ApiRequest
 
-__all__ = ["answer", "encode", "page", "page_by_name", "tagged"]
+__all__ = ["TAGGED", "answer", "encode", "matches", "page", "page_by_name", "tagged"]
 
 Item = TypeVar("Item")
 
@@ -35,7 +35,7 @@ def tagged(request: ApiRequest, content: Any, *, tag: str | None = None) -> Resp
     body = encode(content)
     entity_tag = f'"{tag or blake2b(body, digest_size=12).hexdigest()}"'
     headers = {"etag": entity_tag, **TAGGED}
-    if _matches(request.headers.get("if-none-match"), entity_tag):
+    if matches(request.headers.get("if-none-match"), entity_tag):
         return Response(b"", status_code=304, headers=headers, media_type="application/json")
     return Response(body, headers=headers, media_type="application/json")
 
@@ -51,7 +51,7 @@ def page_by_name(request: ApiRequest, found: Sequence[Item], limit: int, name: C
     return page(request, list(found[:limit]), name(found[limit - 1]).encode() if len(found) > limit else None)
 
 
-def _matches(if_none_match: str | None, entity_tag: str) -> bool:
+def matches(if_none_match: str | None, entity_tag: str) -> bool:
     """Weak comparison (RFC 9110, 13.1.2)."""
     if if_none_match is None:
         return False

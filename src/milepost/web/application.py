@@ -15,6 +15,7 @@ from milepost.web import (
     admin,
     alerts,
     boards,
+    content,
     dead_letters,
     erasures,
     export,
@@ -35,6 +36,7 @@ from milepost.web import (
     retention,
     snapshots,
     unread,
+    versions,
     viewer_tokens,
 )
 from milepost.web.edge import Edge
@@ -50,6 +52,8 @@ __all__ = ["build_app"]
 
 RESOURCES = (
     activities,
+    content,
+    versions,
     feeds,
     follows,
     home,

@@ -12,7 +12,7 @@ import msgspec
 from litestar import Response
 
 from milepost.access import changes
-from milepost.errors import Conflict, FieldError, InvalidInput, MilepostError, NotFound, PreconditionFailed
+from milepost.errors import Conflict, FieldError, InvalidInput, MilepostError, NotFound, PreconditionFailed, StoreUnavailable
 from milepost.intake.queue import Kind
 from milepost.web.answers import answer
 from milepost.web.problems import Unprocessable
@@ -78,6 +78,8 @@ def _error(result: dict[str, Any]) -> MilepostError:
             return Conflict(detail)
         case 412:
             return PreconditionFailed(detail, version=result.get("version"))
+        case 503:
+            return StoreUnavailable(detail)
         case 422:
             errors = tuple(FieldError(one["pointer"], one["detail"]) for one in result.get("errors", ()))
             return Unprocessable(detail, errors=errors)

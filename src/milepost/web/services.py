@@ -35,6 +35,8 @@ from milepost.postgres import Database, load_queries
 from milepost.schema import require, require_lanes
 from milepost.search.indexer import Indexer
 from milepost.settings import Settings
+from milepost.storage.content import Contents
+from milepost.storage.objects import object_store
 from milepost.web.bodies import Bodies
 from milepost.web.gate import Gate
 from milepost.web.models import Models
@@ -55,6 +57,7 @@ class Services:
     models: Models
     queue: Queue
     cursors: Cursors
+    contents: Contents
     receipts: Receipts
     gate: Gate
     _ends: AsyncExitStack
@@ -107,6 +110,7 @@ class Services:
                 models=models,
                 queue=queue,
                 cursors=Cursors(secret),
+                contents=Contents(object_store(settings)),
                 receipts=Receipts(secret),
                 gate=Gate(Bodies(), thread, allowances, waiting),
                 _ends=ends.pop_all(),
