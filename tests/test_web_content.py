@@ -176,3 +176,21 @@ async def test_another_tenant_reads_nothing_of_it(api: Api, served: Any) -> None
         mine = await sent(other, LARGE)
         await moved(other)
         assert json.loads((await other("GET", f"{mine}/content")).content) == LARGE
+
+
+async def test_erasing_an_actor_takes_its_contents_and_versions(api: Api) -> None:
+    """The object's bytes too, once it is collected; others' equal contents stay."""
+    path = await sent(api, LARGE, verb="assign")
+    await moved(api)
+    assert (await api("PATCH", path, json={"content": {"title": "Optics"}})).status_code == 200
+    await moved(api)
+    taken = await api.send({"actor": "ben", "verb": "submit", "content": LARGE}, headers={"prefer": "wait=20"})
+    assert taken["loaded"] == 1
+    await moved(api)
+    answer = await api("POST", "/v1/admin/erase", json={"actor": "ana"})
+    assert answer.status_code in (200, 202), answer.text
+    while await rows(api, b"SELECT FROM milepost.activity_content WHERE tenant_id = %s OFFSET 1"):
+        pass
+    assert await rows(api, b"SELECT FROM milepost.activity_version WHERE tenant_id = %s") == []
+    assert await collected(api) == 1
+    assert len(await rows(api, b"SELECT FROM milepost.content WHERE tenant_id = %s")) == 1

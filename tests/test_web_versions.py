@@ -84,7 +84,7 @@ async def test_who_edits_an_old_version_is_told_the_current_one(api: Api) -> Non
     """412 for a correction and for a restore, and nothing is changed."""
     path = await edited(api)
     for method, where in (("PATCH", path), ("POST", f"{path}/versions/1/restore")):
-        more = {"json": {"content": {"title": "Thermodynamics"}}} if method == "PATCH" else {}
+        more: dict[str, Any] = {"json": {"content": {"title": "Thermodynamics"}}} if method == "PATCH" else {}
         answer = await api(method, where, headers={"if-match": '"2"'}, **more)
         assert (answer.status_code, answer.json()["version"]) == (412, 4)
     assert (await api.get(f"{path}/content"))["title"] == "Optics"

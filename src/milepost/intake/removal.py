@@ -18,6 +18,7 @@ from milepost.errors import NotFound
 from milepost.intake.derive import derive, derive_lists, remember
 from milepost.postgres import Connection, load_queries
 from milepost.schema.compile import CompiledModel
+from milepost.storage.content import release
 from milepost.storage.recall import Recall
 from milepost.storage.retention import look, rules, write_log
 
@@ -38,6 +39,7 @@ async def remove(
         await remember(conn, compiled, tenant_id)
         await conn.execute(_queries.take)
     faults.reach("removal.remembered")
+    await release(conn, tenant_id, ids)
     await conn.execute(_load.remove_rows, {**tenant, "old_ids": list(ids)})
     await conn.execute(_queries.bury, {**tenant, "ids": list(ids)})
     await recall.for_delta(conn, tenant_id, compiled, taken_back=True)

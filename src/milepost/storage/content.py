@@ -21,7 +21,7 @@ from milepost.postgres import Connection, load_queries
 from milepost.storage._frames import Index, open_index, pack, part_of
 from milepost.storage.objects import ObjectStore
 
-__all__ = ["WAIT", "Contents", "Kept", "follow", "kept_of", "part_of", "path_of"]
+__all__ = ["WAIT", "Contents", "Kept", "follow", "kept_of", "part_of", "path_of", "release"]
 
 _queries = load_queries(__package__, "content.sql")
 
@@ -77,6 +77,12 @@ async def follow(
     await conn.execute(_queries.follow, {**asked, "kept_ids": list(kept), "new_ids": list(kept.values())})
     if large:
         await conn.execute(WAIT, {"tenant_id": tenant_id, "ids": list(large)})
+
+
+async def release(conn: Connection, tenant_id: int, ids: Sequence[UUID]) -> None:
+    """Activities that are about to be removed for good, by their current ids: their contents and versions with them. Objects that
+    nobody else has are collected within the hour."""
+    await conn.execute(_queries.release, {"tenant_id": tenant_id, "ids": list(ids)})
 
 
 class Contents:

@@ -32,3 +32,14 @@ WHERE tenant_id = %(tenant_id)s AND id = ANY (%(old_ids)s::uuid[]) AND NOT id = 
 -- Activities whose content is large and in the row: it is moved soon.
 INSERT INTO milepost.content_waiting (tenant_id, id) SELECT %(tenant_id)s, unnest(%(ids)s::uuid[])
 ON CONFLICT DO NOTHING
+
+-- name: release
+-- All that is kept here of activities beside their rows, which are still there. Versions stand under the public id.
+WITH contents AS (
+    DELETE FROM milepost.activity_content WHERE tenant_id = %(tenant_id)s AND id = ANY (%(ids)s::uuid[])
+), waiting AS (
+    DELETE FROM milepost.content_waiting WHERE tenant_id = %(tenant_id)s AND id = ANY (%(ids)s::uuid[])
+)
+DELETE FROM milepost.activity_version WHERE tenant_id = %(tenant_id)s AND id IN (
+    SELECT CASE WHEN public_id IS NOT NULL THEN public_id ELSE id END FROM milepost.activity
+    WHERE tenant_id = %(tenant_id)s AND id = ANY (%(ids)s::uuid[]))
