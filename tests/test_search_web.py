@@ -126,6 +126,9 @@ async def test_facets(api: Api) -> None:
     }
     assert answer["counted"] == {"activities": 5, "all": True, "since": "2026-03-01T07:00:00Z"}
     assert "ranked" not in answer
+    for names in (("actor",), ("source",), ("actor", "verb"), ("status", "source", "actor")):
+        some = await found(api, "river", limit=1, facets=",".join(names))
+        assert some["facets"] == {name: answer["facets"][name] for name in names}
     following = await found(
         api, "river", limit=1, facets="verb", cursor=(await found(api, "river", limit=1, facets="verb"))["next"]
     )

@@ -18,9 +18,8 @@ __all__ = ["FACETS", "facets", "highlights", "ranks"]
 
 _queries = load_queries(__package__, "shown.sql")
 
-FACETS = ("verb", "source", "status", "actor")
-COLUMNS = {"actor": "actor_id"}
-BITS = (0b0111, 0b1011, 0b1101, 0b1110)  # of a row of each facet: a one for each of the others
+FACETS: tuple[LiteralString, ...] = ("verb", "source", "status", "actor")
+COLUMNS: dict[str, LiteralString] = {"actor": "actor_id"}
 FACET_VALUES_MAX = 20  # of each: those with most matches
 BEGIN, END = "\ue000", "\ue001"  # what ts_headline puts around a word (`schema/compile/_search.py`)
 
@@ -32,10 +31,15 @@ async def facets(
     rows of those that are archived.
     """
     counted: dict[str, Counter[Any]] = {name: Counter() for name in names}
-    statement = put_words(_queries.of_facets, sets=", ".join(f"(s.{COLUMNS.get(name, name)})" for name in names))
-    for others, *values, times in await _of_both(conn, tenant_id, statement, ids, cold, {}) if names else ():
-        name = FACETS[BITS.index(others)]
-        if (value := values[FACETS.index(name)]) != "":
+    columns: tuple[LiteralString, ...] = tuple(f"s.{COLUMNS.get(name, name)}" for name in FACETS if name in names)
+    asked = [name for name in FACETS if name in names]
+    # A row of one facet has a one for each of the others.
+    of_bits = {(1 << len(asked)) - 1 - (1 << place): name for place, name in enumerate(reversed(asked))}
+    words: dict[str, LiteralString] = {"columns": ", ".join(columns), "sets": ", ".join(f"({one})" for one in columns)}
+    statement = put_words(_queries.of_facets, **words)
+    for others, times, *values in await _of_both(conn, tenant_id, statement, ids, cold, {}) if asked else ():
+        name = of_bits[others]
+        if (value := values[asked.index(name)]) != "":
             counted[name][value] += times
     most = {
         name: sorted(count.items(), key=lambda one: (-one[1], one[0]))[:FACET_VALUES_MAX] for name, count in counted.items()

@@ -10,8 +10,8 @@ JOIN milepost.activity s ON s.tenant_id = %(tenant_id)s AND s.id = i.id AND s.id
 SELECT s.* FROM jsonb_populate_recordset(NULL::milepost.activity, %(cold_rows)s) s
 
 -- name: of_facets
--- How many have each value, of each facet that is asked for ({sets}); the first column tells by its bits which facets a row is not of.
-SELECT grouping(s.verb, s.source, s.status, s.actor_id), s.verb, s.source, s.status, s.actor_id, count(*)
+-- How many have each value, of each facet that is asked for ({sets}); the first column tells by its bits which of them a row is not of.
+SELECT grouping({columns}), count(*), {columns}
 FROM ({activities}) s
 GROUP BY GROUPING SETS ({sets})
 
