@@ -4,8 +4,8 @@ A row that goes into a table goes into each of its indexes. An update whose colu
 one that sets a column of a single index writes to every index of the table. That is the price of an index on what changes often,
 and the planner knows nothing of it.
 
-ROW_COST is what one entry in a B-tree costs, measured as the time of inserts with and without an index against the time of reads
-by their planner cost (`milepost bench advisor` measures it anew: `index_entry_cost`). GIN takes one for each of its entries.
+ROW_COST is what one entry costs in each kind of index: an estimate, with a B-tree's as the unit. GIN takes one for each of its entries.
+`--prove` measures what writes really cost, on a copy.
 """
 
 from __future__ import annotations
