@@ -1,6 +1,6 @@
 """What the two folds of `milepost bench intake` cost: PostgreSQL's CPU time for each activity of a load, and how many rows they change.
 
-    .venv/bin/python docs/decisions/2026-11-28-what-a-fold-costs.py [ROWS_OF_A_LOAD]
+    .venv/bin/python docs/decisions/2026-11-28-rows-go-straight-into-partitions.py [ROWS_OF_A_LOAD]
 
 Two sessions fold at the same time, each for a tenant of its own, as two lanes do. The tables are filled anew for each fillfactor, in the
 order of their keys, and for each what a session used (`/proc/PID/schedstat`) is told as the median of its loads.
