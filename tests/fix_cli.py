@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import structlog
 
 from milepost.cli import run
 
-__all__ = ["Answer", "Command", "command"]
+__all__ = ["Answer", "Command", "command", "run_here"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +33,16 @@ class Answer:
 Command = Callable[..., Answer]
 
 
+def run_here(words: Sequence[str]) -> int:
+    """The exit code. A program configures logs once, for good; a test runs many, each with a stderr of its own."""
+    handlers = logging.getLogger().handlers[:]
+    try:
+        return run(words)
+    finally:
+        structlog.reset_defaults()
+        logging.getLogger().handlers[:] = handlers
+
+
 @pytest.fixture
 def command(template_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
     """`command("tenant", "create", "acme")`; its settings are the fresh database and a data folder of the test's."""
@@ -43,14 +53,8 @@ def command(template_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.chdir(tmp_path)
 
     def answered(*words: object) -> Answer:
-        handlers = logging.getLogger().handlers[:]
         capfd.readouterr()
-        try:
-            code = run([str(word) for word in words])
-        finally:
-            # A program configures logs once, for good; a test runs many.
-            structlog.reset_defaults()
-            logging.getLogger().handlers[:] = handlers
+        code = run_here([str(word) for word in words])
         said = capfd.readouterr()
         return Answer(code=code, out=said.out, err=said.err)
 

@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from fix_cli import run_here
 from fix_postgres import DISTRIBUTION_BIN, chosen_bin, in_own_loop
-from milepost.cli import run
 from milepost.doctor import Finding, Target
 from milepost.doctor.plans import explain, findings
 from milepost.errors import InvalidInput, MilepostError, Timeout
@@ -182,7 +182,7 @@ async def test_looking_is_bounded_and_changes_nothing(target: Target) -> None:
 def test_the_command_shows_a_tree(ground: str, capsys: pytest.CaptureFixture[str]) -> None:
     """For a person and as JSON; by text and by the id of pg_stat_statements."""
     text = "SELECT * FROM orders WHERE status = 'open'"
-    assert run(["doctor", "explain", text, ground]) == 0
+    assert run_here(["doctor", "explain", text, ground]) == 0
     shown = capsys.readouterr().out
     assert "1 Seq Scan on public.orders" in shown and "cure: An index on status" in shown and "rows thrown away" in shown
     assert "pages" in shown.splitlines()[0]
@@ -200,10 +200,10 @@ def test_the_command_shows_a_tree(ground: str, capsys: pytest.CaptureFixture[str
 
     number = in_own_loop(id_of)
     if number is None:
-        assert run(["doctor", "explain", "123", ground]) != 0
+        assert run_here(["doctor", "explain", "123", ground]) != 0
         assert "pg_stat_statements" in capsys.readouterr().err
         return
-    assert run(["doctor", "explain", "--json", "--param", "1=open", "--", str(number), ground]) == 0
+    assert run_here(["doctor", "explain", "--json", "--param", "1=open", "--", str(number), ground]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["execution_ms"] > 0 and [one["source"] for one in answer["parameters"]] == ["given", "statistics of amount"]
     assert {one["check"] for one in answer["findings"]} == {"plan_late_filter"}

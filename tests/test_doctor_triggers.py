@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from milepost.cli import run
+from fix_cli import run_here
 from milepost.doctor import Target
 from milepost.doctor.triggers import Verdict, judge, measure_all, read_body, read_triggers
 from milepost.doctor.triggers.measure import interval
@@ -211,7 +211,7 @@ async def test_the_command_ranks(postgres_bin: Path, tmp_path: Path, capsys: pyt
             for name in ACTIONS.keys() - {"fold_count", "narrow_guarded", "keep_statement"}:
                 await connection.execute(f"DROP TRIGGER {name} ON {'total' if name == 'keep_refusing' else 'kept'}".encode())
         capsys.readouterr()
-        assert await asyncio.to_thread(run, ["doctor", "triggers", "--measure", "--rows", "500", "--json", url]) == 0
+        assert await asyncio.to_thread(run_here, ["doctor", "triggers", "--measure", "--rows", "500", "--json", url]) == 0
         answer = json.loads(capsys.readouterr().out)
         by_name = {one["trigger"].rpartition(".")[2]: one for one in answer["triggers"]}
         assert {name: one["action"] for name, one in by_name.items()} == {
@@ -220,6 +220,6 @@ async def test_the_command_ranks(postgres_bin: Path, tmp_path: Path, capsys: pyt
         assert answer["notes"] == [] and len(answer["findings"]) == 2
         assert by_name["fold_count"]["costs"][0]["own_ms"] > 0 and by_name["fold_count"]["costs"][0]["statements"] == 1.0
         assert list(by_name)[-1] == "keep_statement"
-        assert await asyncio.to_thread(run, ["doctor", "triggers", url, "--table", "kept"]) == 0
+        assert await asyncio.to_thread(run_here, ["doctor", "triggers", url, "--table", "kept"]) == 0
         shown = capsys.readouterr().out
         assert "public.kept.fold_count" in shown and "CREATE OR REPLACE TRIGGER narrow_guarded" in shown
