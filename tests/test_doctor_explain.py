@@ -23,6 +23,7 @@ CREATE TABLE orders (id int PRIMARY KEY, customer_id int NOT NULL REFERENCES cus
 INSERT INTO customer SELECT i, 'Mail' || i || '@x.org', 'z' || i % 16, 'c' || i % 16 FROM generate_series(1, 40000) i;
 INSERT INTO orders SELECT i, 1 + i * 7 % 20000, CASE WHEN i < 30 THEN 'open' ELSE 'done' END,
     timestamptz '2024-01-01' + i * interval '1 minute', i % 1000, md5(i::text) || md5(i::text) FROM generate_series(1, 150000) i;
+ALTER TABLE orders ALTER status SET STATISTICS 1000;
 CREATE INDEX orders_at ON orders (at DESC);
 CREATE INDEX orders_amount ON orders (amount);
 CREATE INDEX customer_email ON customer (email);
