@@ -87,7 +87,7 @@ async def list_holds(request: ApiRequest, lifted: Lifted = False) -> Response[by
 @post(
     "/v1/admin/holds",
     guards=[admins],
-    status_code=201,
+    status_code=200,
     summary="Place a legal hold",
     description="What it covers is not removed until it is lifted. What is not named covers all.",
     opt=documented("Running it", schemas.HoldPlaced, body=schemas.HoldPlacing),
@@ -98,7 +98,7 @@ async def hold(request: ApiRequest) -> Response[bytes]:
     tenant_id = request.user.tenant_id
     async with request.services.db.transaction("write", tenant_id=tenant_id) as conn:
         number = await place_hold(conn, tenant_id, covered, reason=reason, by=f"key {request.user.key_id}")
-    return answer({"id": number}, status=201)
+    return answer({"id": number})
 
 
 @delete(
