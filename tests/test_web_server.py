@@ -59,6 +59,7 @@ async def test_not_ready(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
         assert told == {
             "ready": False,
             "taking": False,
+            "object_store": True,
             "missing": [
                 {
                     "check": "model",
@@ -234,7 +235,7 @@ async def test_openapi_is_complete(api: Api) -> None:
         assert set(operation["tags"]) <= tags, where
         assert operation["summary"], where
         assert operation["responses"], where
-        bodiless = path.endswith("}/replay") or "/follows/" in path  # the path says it all
+        bodiless = path.endswith(("}/replay", "}/restore", "}/run")) or "/follows/" in path  # the path says it all
         assert ("requestBody" in operation) == (method in ("put", "patch", "post") and not bodiless), where
         named = set(re.findall(r"\{(\w+)\}", path))
         assert named == {one["name"] for one in operation.get("parameters", ()) if one["in"] == "path"}, where

@@ -17,7 +17,7 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme, Tag
 from litestar.types import ControllerRouterHandler
 
-from milepost.web import access_schemas, board_schemas, feed_schemas, report_schemas, schemas, search_schemas
+from milepost.web import access_schemas, board_schemas, feed_schemas, report_schemas, schemas, search_schemas, version_schemas
 from milepost.web.request import ON_BEHALF, views
 from milepost.web.standards.described import described
 
@@ -99,7 +99,7 @@ def describe(app: Litestar) -> dict[str, Any]:
     document: dict[str, Any] = app.openapi_schema.to_schema()
     structs = [
         getattr(module, name)
-        for module in (schemas, access_schemas, board_schemas, feed_schemas, report_schemas, search_schemas)
+        for module in (schemas, access_schemas, board_schemas, feed_schemas, report_schemas, search_schemas, version_schemas)
         for name in module.__all__
     ]
     _, components = msgspec.json.schema_components(structs, ref_template=TEMPLATE)

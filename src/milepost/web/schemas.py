@@ -23,6 +23,7 @@ __all__ = [
     "ActorIn",
     "ActorPage",
     "AlertPage",
+    "ArchivedFiles",
     "DeadLetterDiscard",
     "DeadLetterLog",
     "DeadLetterPage",
