@@ -80,7 +80,9 @@ class Shop:
         ending = asyncio.Event()
         async with AsyncExitStack() as stack:
             if idle_writer:
-                idle = await stack.enter_async_context(self.target.writing())
+                idle = await stack.enter_async_context(
+                    self.target.writing(settings={"idle_in_transaction_session_timeout": "0"})
+                )
                 await idle.execute("BEGIN")
                 await idle.execute("INSERT INTO unrelated VALUES (1)")
             clients = [

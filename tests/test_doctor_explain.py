@@ -33,6 +33,7 @@ CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     PERFORM count(*) FROM generate_series(1, 400); RETURN NEW; END $$;
 CREATE FUNCTION writes() RETURNS void LANGUAGE sql AS 'INSERT INTO kept VALUES (-1, 0)';
 CREATE TRIGGER slowed BEFORE UPDATE OF n ON kept FOR EACH ROW EXECUTE FUNCTION slow();
+SELECT pg_stat_force_next_flush();
 VACUUM ANALYZE;
 CREATE TABLE never (a int, b int);
 ALTER TABLE never SET (autovacuum_enabled = off);
@@ -94,7 +95,8 @@ def ground(request: pytest.FixtureRequest) -> Iterator[str]:
     folder = chosen_bin() if request.param == "first found" else DISTRIBUTION_BIN
     if not (folder / "initdb").exists():
         pytest.skip(f"there is no PostgreSQL in {folder}")
-    settings = {"max_parallel_workers_per_gather": "0", "work_mem": "4MB"}
+    # An autovacuum worker's snapshot would keep the ground's own VACUUM from marking pages as all visible.
+    settings = {"max_parallel_workers_per_gather": "0", "work_mem": "4MB", "autovacuum": "off"}
     with TemporaryDirectory(prefix="milepost-explain-") as place:
         with EmbeddedServer.start(Path(place), durable=False, bin_dir=folder, settings=settings) as server:
             url = server.ensure_database("ground")
@@ -208,3 +210,15 @@ def test_the_command_shows_a_tree(ground: str, capsys: pytest.CaptureFixture[str
     answer = json.loads(capsys.readouterr().out)
     assert answer["execution_ms"] > 0 and [one["source"] for one in answer["parameters"]] == ["given", "statistics of amount"]
     assert {one["check"] for one in answer["findings"]} == {"plan_late_filter"}
+
+
+def test_steps_that_are_alike_share_a_line(ground: str, capsys: pytest.CaptureFixture[str]) -> None:
+    scans = " UNION ALL ".join("SELECT oid FROM pg_class WHERE reltuples > 1e9" for _ in range(9))
+    assert run_here(["doctor", "explain", f"{scans} UNION ALL SELECT oid FROM pg_am", ground]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sum("on pg_catalog.pg_class" in line for line in lines) == 3
+    assert sum("on pg_catalog.pg_am" in line for line in lines) == 1
+    (rest,) = [line for line in lines if "more like these" in line]
+    assert "6 more like these: " in rest and ", 0 rows, " in rest
+    assert run_here(["doctor", "explain", scans.split(" UNION ALL ")[0], ground]) == 0
+    assert "more like these" not in capsys.readouterr().out

@@ -6,8 +6,6 @@ Precision and recall are printed (`pytest -rA`), and stand in `docs/doctor-check
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import replace
 from typing import Literal
 
 import pytest
@@ -17,52 +15,16 @@ from fix_postgres import fresh_database, in_own_loop
 from milepost.doctor import Finding, Target
 from milepost.doctor.checks import CHECKS
 from milepost.doctor.examine import Examination, examine
-from milepost.errors import MilepostError
-from milepost.postgres import Connection, Database, EmbeddedServer, translated
+from milepost.doctor.rollout import Change
+from milepost.postgres import EmbeddedServer
+from seeding import about, seeded
 
 # About the server, which other tests use and set up as they need it; these have a server of their own in test_doctor_server_faults.py.
 SERVER_WIDE = {"archive_failing", "checkpoint_pressure", "connection_use", "replication_lag", "slot_lag", "wal_rate"}
 
 
-def statements(text: str) -> list[str]:
-    """Without splitting bodies in dollar quotes."""
-    parts = text.split("$$")
-    cut = ["\0".join(part.split(";")) if place % 2 == 0 else part for place, part in enumerate(parts)]
-    return [one.strip() for one in "$$".join(cut).split("\0") if one.strip()]
-
-
-async def seed(connection: Connection, fault: Fault, kind: Literal["faulty", "healthy"]) -> None:
-    await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {fault.schema}".encode())
-    await connection.execute(f"SET search_path = {fault.schema}, public".encode())
-    for statement in statements(fault.both + (fault.faulty if kind == "faulty" else fault.healthy)):
-        mark, _, marked = statement.partition("\n")
-        if mark == "-- fails":
-            with suppress(MilepostError), translated(connection):
-                await connection.execute(marked.encode())
-                pytest.fail(f"{fault.name}: {statement} should have failed")
-            continue
-        if mark.startswith("-- times "):
-            for _ in range(int(mark.removeprefix("-- times "))):
-                await connection.execute(marked.encode())
-            continue
-        await connection.execute(statement.encode())
-
-
 async def looked_at(url: str, kind: Literal["faulty", "healthy"]) -> Examination:
-    """Autovacuum skips a table that it cannot lock, so those that it must not touch meanwhile are locked against it."""
-    async with await Database.connect_owner(url) as connection, await Database.connect_owner(url) as holder:
-        await connection.execute(b"CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
-        await holder.execute(b"BEGIN")
-        for fault in FAULTS:
-            if fault.held:
-                await seed(connection, replace(fault, both="", faulty="", healthy=fault.both), "healthy")
-                await holder.execute(f"LOCK TABLE {fault.schema}.t IN SHARE UPDATE EXCLUSIVE MODE".encode())
-                await seed(connection, replace(fault, both=""), kind)
-            else:
-                await seed(connection, fault, kind)
-        await connection.execute(b"RESET search_path")
-        await connection.execute(b"SELECT pg_stat_force_next_flush()")
-        await connection.execute(b"SELECT 1")
+    async with seeded(url, FAULTS, kind):
         return await examine(await Target.open(url), limits=LIMITS)
 
 
@@ -76,11 +38,6 @@ def faulty(server: EmbeddedServer) -> Iterator[Examination]:
 def healthy(server: EmbeddedServer) -> Iterator[Examination]:
     with fresh_database(server) as url:
         yield in_own_loop(lambda: looked_at(url, "healthy"))
-
-
-def about(finding: Finding, fault: Fault) -> bool:
-    """A statement is known by its id; its text names the schema."""
-    return finding.object.startswith(fault.about or f"{fault.schema}.") or f"{fault.schema}." in finding.detail
 
 
 def judged(seen: Examination) -> list[Finding]:
@@ -98,6 +55,7 @@ def test_a_fault_is_found(faulty: Examination, fault: Fault) -> None:
     for one in found:
         assert one.evidence and one.detail.endswith(".") and one.cure.text
         assert (one.cure.operation or {}).get("operation") == fault.operation
+        assert one.cure.operation is None or Change.of(one.id, [one.cure.operation])
 
 
 def test_twins_are_healthy(healthy: Examination) -> None:

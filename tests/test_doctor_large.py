@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 
+from effort import LONG
 from milepost.doctor import Target
 from milepost.doctor.examine import Examination, examine
 from milepost.postgres import Database
 
-TABLES = 5_000 if os.environ.get("MILEPOST_TEST_LONG") else 300
+TABLES = 5_000 if LONG else 300
 SECONDS_MAX = 10.0
 
 MAKE = """

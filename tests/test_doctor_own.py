@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 from urllib.request import Request, urlopen
 
+from effort import LONG
 from processes import environment, program
 
 
 def test_milepost_passes_its_doctor(tmp_path: Path) -> None:
     """Nothing is found: not of its tables and indexes, nor of its statements, nor of the settings that it gives its server."""
-    count = "20000" if os.environ.get("MILEPOST_TEST_LONG") else "2000"
+    count = "20000" if LONG else "2000"
     place = {"data_dir": str(tmp_path / "data")}
     with program("demo", "--system", "fitness", "--port", "0", "--activities", count, "--no-trickle", **place) as process:
         assert process.stdout is not None

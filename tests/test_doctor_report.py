@@ -82,7 +82,9 @@ def test_a_page_and_markdown(command: Command, shop: str, tmp_path: Path) -> Non
 
 
 def finding(check: str, severity: Any, about: str) -> Finding:
-    return Finding(check=check, severity=severity, object=about, detail="It is so.", cure=Cure(text="Do."))
+    return Finding(
+        check=check, severity=severity, object=about, detail="It is so.", cure=Cure(text="Do.", by_hand="Nobody can.")
+    )
 
 
 def test_the_score_is_a_sum() -> None:

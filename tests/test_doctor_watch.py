@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -62,6 +63,32 @@ async def test_history_is_kept(database_url: str, tmp_path: Path, kind: str) -> 
         assert await state() == (None, 1)
         await connection.execute(b"SELECT setval('t_id_seq', 2000000000)")
         assert await state() == ("come back", 0)
+
+
+async def test_statements_are_sampled(database_url: str, tmp_path: Path) -> None:
+    """Without pg_stat_statements, what is at work while it looks is a finding with a history; asked not to sample, it finds none."""
+    history = FileHistory(tmp_path / "looks")
+    target = await Target.open(database_url)
+    over = asyncio.Event()
+
+    async def ask() -> None:
+        async with await Database.connect_foreign(database_url, "app") as connection:
+            while not over.is_set():
+                await connection.execute(b"SELECT pg_sleep(0.3)")
+
+    async def slow(sample_s: float) -> tuple[list[str | None], int]:
+        answer, _ = await look_again(target, history, sample_s=sample_s)
+        found = [one for one in answer.findings if one.check == "seen_statement"]
+        assert all("pg_sleep" in one.detail for one in found)
+        return [one.state for one in found], sum(one.startswith("seen_statement") for one in answer.cured)
+
+    asking = asyncio.create_task(ask())
+    assert await slow(0) == ([], 0)
+    assert await slow(2.5) == (["new"], 0)
+    assert await slow(2.5) == (["standing"], 0)
+    over.set()
+    await asking
+    assert await slow(0.3) == ([], 1)
 
 
 async def test_a_file_that_is_no_history(database_url: str, tmp_path: Path) -> None:

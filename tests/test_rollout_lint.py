@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from busy_shop import Shop
+from milepost.doctor import Target
+from milepost.doctor.rollout import Change, read_change
+from milepost.doctor.rollout.file import toml_of
 from milepost.doctor.rollout.lint import Measured, Problem, judged, measured
+from milepost.doctor.rollout.plan import planned
 from milepost.doctor.scratch import Scratch
 from milepost.errors import InvalidInput
 from milepost.postgres import EmbeddedServer
 
-pytest_plugins = ["fix_rollout"]
+if TYPE_CHECKING:
+    from fix_cli import Command
+
+pytest_plugins = ["fix_cli", "fix_rollout"]
 
 MORE = """
 ALTER TABLE orders ADD CONSTRAINT orders_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES customer;
@@ -26,7 +34,7 @@ CREATE TABLE event (at timestamptz NOT NULL, body text) PARTITION BY RANGE (at);
 CREATE TABLE event_1 (at timestamptz NOT NULL, body text);
 """
 
-# One statement → the worst problem it has, what it locks at worst, and the operation that does it without.
+# One statement → the worst problem it has, and the operations that do it without.
 KNOWN: list[tuple[str, str | None, str | None]] = [
     # What linters of text catch as well
     ("CREATE INDEX ON orders (total)", "scans_under_lock", "create_index"),
@@ -39,19 +47,46 @@ KNOWN: list[tuple[str, str | None, str | None]] = [
         "scans_under_lock",
         "add_foreign_key",
     ),
-    ("ALTER TABLE orders ADD UNIQUE (note)", "scans_under_lock", None),
+    ("ALTER TABLE orders ADD UNIQUE (note)", "scans_under_lock", "add_key"),
+    ("ALTER TABLE orders ADD UNIQUE NULLS NOT DISTINCT (note)", "scans_under_lock", None),
     ("ALTER TABLE orders RENAME COLUMN note TO remark", "no_lock_timeout", None),
     ("BEGIN; CREATE INDEX CONCURRENTLY ON orders (total); COMMIT", "fails", None),
     ("TRUNCATE audit", "no_lock_timeout", None),
     ("REINDEX INDEX orders_status", "scans_under_lock", "reindex"),
-    ("VACUUM FULL orders", "rewrites_under_lock", None),
+    ("VACUUM FULL orders", "rewrites_under_lock", "rewrite_table"),
     # What they miss
     ("DROP TRIGGER audit ON orders", "no_lock_timeout", "drop_trigger"),
     ("ALTER TABLE orders DISABLE TRIGGER audit", "no_lock_timeout", "disable_trigger"),
     ("CREATE TRIGGER b AFTER INSERT ON orders FOR EACH ROW EXECUTE FUNCTION note()", "no_lock_timeout", None),
     ("REFRESH MATERIALIZED VIEW sales", "rewrites_under_lock", "refresh_view"),
     ("CLUSTER orders USING orders_pkey", "rewrites_under_lock", None),
-    ("ALTER TABLE event ATTACH PARTITION event_1 FOR VALUES FROM ('2026-01-01') TO ('2027-01-01')", "scans_under_lock", None),
+    (
+        "ALTER TABLE event ATTACH PARTITION event_1 FOR VALUES FROM ('2026-01-01') TO ('2027-01-01')",
+        "scans_under_lock",
+        "add_check",
+    ),
+    (
+        "CREATE TABLE event_2 PARTITION OF event FOR VALUES FROM ('2026-01-01') TO (MAXVALUE)",
+        "no_lock_timeout",
+        "create_partitions",
+    ),
+    (
+        "CREATE OR REPLACE TRIGGER audit AFTER UPDATE OF status ON orders FOR EACH ROW WHEN (OLD.status <> NEW.status) EXECUTE FUNCTION note()",
+        "no_lock_timeout",
+        "narrow_trigger",
+    ),
+    (
+        "DO $$ BEGIN EXECUTE 'ALTER TABLE orders ADD checked boolean NOT NULL DEFAULT false, ADD CHECK (total >= 0)'; END $$",
+        "scans_under_lock",
+        "add_column add_check",
+    ),
+    (
+        "ALTER TABLE orders ADD reference uuid NOT NULL DEFAULT gen_random_uuid()",
+        "rewrites_under_lock",
+        "add_column",
+    ),
+    ("ALTER TABLE orders ADD CHECK (total >= 0), DROP COLUMN note", "scans_under_lock", None),
+    ("ALTER SEQUENCE orders_order_id_seq AS bigint", "no_lock_timeout", "alter_sequence"),
     ("DROP INDEX orders_status", "no_lock_timeout", "drop_index"),
     # What is fine
     ("CREATE INDEX CONCURRENTLY ON orders (total)", None, None),
@@ -87,12 +122,96 @@ async def test_known_statements(shop_with_more: Shop, server: EmbeddedServer) ->
     before = await shop_with_more.shape()
     found = await linted(shop_with_more, server, *(text for text, _, _ in KNOWN))
     wrong = []
-    for (text, rule, operation), problems in zip(KNOWN, found, strict=True):
+    for (text, rule, operations), problems in zip(KNOWN, found, strict=True):
         first = problems[0] if problems else None
-        if (first.rule if first else None, first.operation if first else None) != (rule, operation):
-            wrong.append((text, rule, operation, first))
+        kinds = " ".join(one["operation"] for one in first.operations) if first else ""
+        if (first.rule if first else None, kinds or None) != (rule, operations):
+            wrong.append((text, rule, operations, first))
     assert not wrong, "\n".join(map(str, wrong))
     assert await shop_with_more.shape() == before
+
+
+# Several statements, none of which fits into another's way, and what they are as operations.
+MIGRATION = """
+CREATE UNIQUE INDEX by_note ON orders USING btree (lower(note) DESC NULLS LAST, "customer_id") INCLUDE (total) WITH (fillfactor = 70) WHERE status <> 'x, (y';
+CREATE INDEX ON orders USING brin (created_at);
+ALTER TABLE orders ADD CONSTRAINT again FOREIGN KEY (customer_id) REFERENCES customer ON DELETE CASCADE, ADD CHECK (total >= 0);
+ALTER TABLE orders ADD COLUMN "Odd" text NOT NULL DEFAULT 'a\\b "c"', ADD at timestamptz DEFAULT clock_timestamp();
+ALTER TABLE orders ALTER status SET NOT NULL;
+ALTER TABLE audit ALTER at TYPE date USING (at AT TIME ZONE 'UTC')::date;
+ALTER TABLE audit ADD PRIMARY KEY (at);
+DROP INDEX orders_status;
+DROP TRIGGER audit ON orders;
+CREATE TRIGGER audit AFTER UPDATE OF status, note ON orders FOR EACH ROW EXECUTE FUNCTION note();
+ALTER TABLE customer DISABLE TRIGGER touched;
+DROP TRIGGER untouched ON customer;
+REFRESH MATERIALIZED VIEW sales;
+REINDEX INDEX customer_pkey;
+"""
+TRIGGERS = """
+CREATE TRIGGER touched AFTER UPDATE ON customer FOR EACH ROW EXECUTE FUNCTION note();
+CREATE TRIGGER untouched AFTER DELETE ON customer FOR EACH ROW EXECUTE FUNCTION note();
+"""
+
+
+async def test_operations_do_what_the_statements_do(shop_with_more: Shop, server: EmbeddedServer, tmp_path: Path) -> None:
+    """Written to a file, planned and run, they leave what the statements leave."""
+    await shop_with_more.query(TRIGGERS)
+    async with Scratch.open(shop_with_more.target, server=server) as scratch:
+        problems = [problem for each in await measured(scratch, MIGRATION) for problem in judged(each)]
+        outcome = Shop(scratch.url, await Target.open(scratch.url))
+        wanted = await outcome.shape()
+    listed = [operation for problem in problems for operation in problem.operations]
+    each_once = [operation for number, operation in enumerate(listed) if operation not in listed[:number]]
+    file = tmp_path / "change.toml"
+    file.write_text(toml_of(each_once))
+    change = read_change(file)
+    assert list(change.tables) == each_once
+    assert len(await planned(shop_with_more.target, change)) == len(each_once) == 15
+    for operation in each_once:
+        assert (await shop_with_more.run(operation)).standing.state == "completed", operation
+    assert await shop_with_more.shape() == wanted
+
+
+TWIN = """
+CREATE TABLE twin (LIKE orders INCLUDING DEFAULTS) PARTITION BY RANGE (created_at);
+CREATE TABLE twin_2 PARTITION OF twin FOR VALUES FROM ('2026-02-01') TO (MAXVALUE);
+CREATE TABLE twin_1 PARTITION OF twin FOR VALUES FROM (MINVALUE) TO ('2026-02-01');
+INSERT INTO twin SELECT * FROM orders;
+ALTER TABLE orders RENAME TO orders_old;
+ALTER TABLE twin RENAME TO orders;
+"""
+
+
+async def test_a_table_that_is_partitioned_by_hand(shop: Shop, server: EmbeddedServer) -> None:
+    """Several statements are seen as what they are together."""
+    (problems,) = await linted(shop, server, TWIN)
+    assert [problem.line for problem in problems] == [6, 6]
+    (operation,) = problems[0].operations
+    assert (operation["operation"], operation["by"], operation["widen_keys"]) == ("partition_table", "created_at", True)
+    assert len(operation["bounds"]) == 3 and (operation["bounds"][0], operation["bounds"][-1]) == ("MINVALUE", "MAXVALUE")
+    assert (await planned(shop.target, Change.of("lint", [operation])))[0]["operation"] == "partition_table"
+
+
+async def test_after_the_check_attaching_reads_nothing(shop_with_more: Shop, server: EmbeddedServer) -> None:
+    """What comes before a statement takes its harm away."""
+    attach = (
+        "SET lock_timeout = '1s'; ALTER TABLE event ATTACH PARTITION event_1 FOR VALUES FROM ('2026-01-01') TO ('2027-01-01')"
+    )
+    (problems,) = await linted(shop_with_more, server, attach)
+    assert problems[0].precedes and problems[0].rule == "scans_under_lock"
+    assert (await shop_with_more.run(*problems[0].operations)).standing.state == "completed"
+    assert await linted(shop_with_more, server, attach) == [[]]
+
+
+def test_the_command(shop: Shop, command: Command, tmp_path: Path) -> None:
+    """It shows operations once for each statement, and writes them as a file that can be planned."""
+    file, change = tmp_path / "migration.sql", tmp_path / "change.toml"
+    file.write_text("CREATE INDEX by_note ON orders (note);\nALTER TABLE orders ADD CHECK (total >= 0);\n")
+    shown = command("rollout", "lint", file, "--dsn", shop.url, "--write", change)
+    assert shown.code == 1 and shown.out.count("[[operations]]") == 2 and 'columns = ["note"]' in shown.out
+    plan = command("rollout", "plan", change, shop.url, "--json").json["operations"]
+    assert [one["operation"] for one in plan] == ["create_index", "add_check"]
 
 
 async def test_a_concurrent_build_is_seen_in_its_waits(shop: Shop, server: EmbeddedServer) -> None:

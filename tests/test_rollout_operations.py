@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import os
-import signal
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,11 +9,12 @@ from typing import Any
 import pytest
 
 from busy_shop import WAITS, Shop
+from effort import LONG
 from milepost.doctor.rollout.operations import OPERATIONS
+from run_rollout import killed_at
 
 pytest_plugins = ["fix_rollout"]
 
-LONG = bool(os.environ.get("MILEPOST_TEST_LONG"))
 SLACK_MS = 250  # what a busy machine adds to a request, beside a lock timeout
 
 
@@ -46,6 +42,17 @@ TRIGGER = """
 CREATE TABLE audit (at timestamptz);
 CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO audit VALUES (now()); RETURN NULL; END';
 CREATE TRIGGER audit AFTER UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION note();
+"""
+PARTITIONED = """
+CREATE TABLE event (n integer PRIMARY KEY, kind text, at timestamptz DEFAULT now()) PARTITION BY RANGE (n);
+CREATE TABLE event_1 PARTITION OF event FOR VALUES FROM (0) TO (100);
+CREATE TABLE event_2 PARTITION OF event FOR VALUES FROM (100) TO (200);
+INSERT INTO event SELECT n, 'k' FROM generate_series(0, 199) n
+"""
+# Of `orders`, all that a table that takes its place has to have.
+BELONGINGS = """
+ALTER TABLE orders ADD FOREIGN KEY (customer_id) REFERENCES customer, ADD CONSTRAINT not_negative CHECK (total >= 0);
+CREATE INDEX by_customer ON orders (customer_id DESC) INCLUDE (total) WHERE total > 3;
 """
 CASES = [
     Case(
@@ -81,6 +88,12 @@ CASES = [
             "on_delete": "cascade",
         },
         done="SELECT convalidated AND confdeltype = 'c' FROM pg_constraint WHERE conname = 'orders_customer_id_fkey'",
+    ),
+    Case(
+        operation={"operation": "add_key", "table": "public.orders", "columns": ["order_id", "created_at"], "primary": True},
+        before="ALTER TABLE orders DROP CONSTRAINT orders_pkey; ALTER TABLE orders ALTER order_id DROP NOT NULL",
+        done="SELECT pg_get_constraintdef(oid) = 'PRIMARY KEY (order_id, created_at)' FROM pg_constraint WHERE conname = 'orders_pkey'",
+        kill_at=6,
     ),
     Case(
         operation={"operation": "set_not_null", "table": "public.orders", "column": "status"},
@@ -144,9 +157,53 @@ CASES = [
             "column": "reference",
             "type": "uuid",
             "default": "gen_random_uuid()",
+            "not_null": True,
         },
-        done="SELECT count(*) = count(DISTINCT reference) AND bool_and(reference IS NOT NULL) FROM orders",
+        done="SELECT count(*) = count(DISTINCT reference) AND (SELECT attnotnull FROM pg_attribute WHERE attname = 'reference') FROM orders",
         kill_at=5,
+    ),
+    Case(
+        operation={"operation": "create_index", "table": "public.event", "columns": ["kind"]},
+        before=PARTITIONED,
+        done="SELECT count(*) = 3 AND bool_and(indisvalid) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE c.relname LIKE '%event_kind_idx'",
+        kill_at=4,
+    ),
+    Case(
+        operation={
+            "operation": "partition_table",
+            "table": "public.orders",
+            "by": "created_at",
+            "bounds": ["MINVALUE", "2026-02-01", "2026-03-01", "MAXVALUE"],
+            "widen_keys": True,
+        },
+        before=BELONGINGS,
+        done="SELECT count(*) = 3 FROM pg_inherits WHERE inhparent = 'orders'::regclass",
+        kill_at=7,
+    ),
+    Case(
+        operation={"operation": "rewrite_table", "table": "public.orders"},
+        before=BELONGINGS + "ALTER TABLE orders ADD gone integer; ALTER TABLE orders DROP gone",
+        done="SELECT NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'orders'::regclass AND attisdropped)",
+        kill_at=9,
+    ),
+    Case(
+        operation={"operation": "create_partitions", "table": "public.event", "bounds": [200, 300, 400]},
+        before=PARTITIONED,
+        done="SELECT count(*) = 4 FROM pg_inherits WHERE inhparent = 'event'::regclass",
+        kill_at=3,
+    ),
+    Case(
+        operation={"operation": "alter_sequence", "sequence": "short", "type": "bigint"},
+        before="CREATE SEQUENCE short AS integer",
+        done="SELECT seqmax = 9223372036854775807 FROM pg_sequence WHERE seqrelid = 'short'::regclass",
+    ),
+    Case(
+        operation={"operation": "create_statistics", "table": "orders", "columns": ["status", "customer_id"]},
+        done="SELECT count(*) = 1 FROM pg_stats_ext WHERE statistics_name = 'orders_status_customer_id_stats'",
+    ),
+    Case(
+        operation={"operation": "create_extension", "extension": "pg_trgm"},
+        done="SELECT count(*) = 1 FROM pg_extension WHERE extname = 'pg_trgm'",
     ),
     Case(
         operation={"operation": "change_type", "table": "public.orders", "column": "customer_id", "type": "bigint"},
@@ -196,19 +253,6 @@ async def test_under_load(shop: Shop, case: Case) -> None:
     assert await shop.value("SELECT count(*) FROM pg_index WHERE NOT indisvalid") == 0
 
 
-async def killed_at(shop: Shop, case: Case, number: int) -> bool:
-    """Runs it in a process of its own that is killed at its step of that number. → whether it came so far."""
-    script = "import asyncio, json, sys, run_rollout; asyncio.run(run_rollout.run(sys.argv[1], json.loads(sys.argv[2])))"
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", script, shop.url, json.dumps(case.operation),
-        env={**os.environ, "MILEPOST_TEST_FAULT": f"rollout.step:{number}", "PYTHONPATH": "src:tests"},
-        stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    _, errors = await asyncio.wait_for(process.communicate(), 60)
-    assert process.returncode in (0, -signal.SIGKILL), errors.decode()
-    return process.returncode != 0
-
-
 @every
 async def test_killed_at_each_step(shop: Shop, case: Case) -> None:
     """Whatever was done when it died, the next run goes on to the end; killed again one step further, and so on."""
@@ -216,7 +260,7 @@ async def test_killed_at_each_step(shop: Shop, case: Case) -> None:
         await shop.query(case.before)
     number = 0 if LONG else case.kill_at - 1
     async with shop.in_use(idle_writer=False) as load:
-        while await killed_at(shop, case, number := number + 1) and LONG:
+        while await killed_at(shop.url, case.operation, number := number + 1) and LONG:
             pass
         assert (await shop.run(case.operation)).standing.state == "completed"
     assert number >= case.kill_at, "it has no such step"

@@ -10,11 +10,11 @@ from milepost.cli._doctor_database import on_target
 from milepost.cli._doctor_machine import Told, machine_options
 from milepost.cli._options import PLACE, json_option, settings_options, system_option
 from milepost.cli._output import print_json
+from milepost.cli._rollout_change import limit
 from milepost.doctor.examine import Examination, examine
 from milepost.doctor.finding import SEVERITIES
 from milepost.doctor.report import answer_of
 from milepost.doctor.target import Target
-from milepost.errors import InvalidInput
 from milepost.settings import Settings
 
 __all__ = ["check"]
@@ -56,7 +56,7 @@ def check(
 
     DSN: of any PostgreSQL 15 or later; without one, milepost's own database is looked at.
     """
-    given = dict(map(_limit, limits))
+    given = dict(map(limit, limits))
 
     async def work(target: Target) -> Examination:
         return await examine(target, limits=given, machine=await told.on(target))
@@ -79,11 +79,3 @@ def check(
         print_answer(answer)
     bad = () if fail_on is None else SEVERITIES[: SEVERITIES.index(fail_on) + 1]
     return 1 if any(finding.severity in bad for finding in seen.findings) else 0
-
-
-def _limit(text: str) -> tuple[str, float]:
-    name, _, value = text.partition("=")
-    try:
-        return name, float(value)
-    except ValueError:
-        raise InvalidInput(f"--limit {text}: write CHECK.LIMIT=NUMBER, such as unused_index.bytes_min=1000000.") from None

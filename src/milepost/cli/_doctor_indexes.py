@@ -14,11 +14,13 @@ import click
 from milepost.cli._database import opened
 from milepost.cli._options import PLACE, json_option, settings_options
 from milepost.cli._output import print_json, print_table
+from milepost.cli._rollout_progress import shown
 from milepost.doctor import Target
 from milepost.doctor.advisor import Advice, Workload, advise, read_statements, read_target
-from milepost.doctor.advisor.apply import Applied, apply
+from milepost.doctor.advisor.apply import Applied, apply, settle
 from milepost.doctor.advisor.findings import findings_of
 from milepost.doctor.advisor.prove import Proven, prove_on_scratch
+from milepost.doctor.advisor.timing import readable
 from milepost.errors import InvalidInput
 from milepost.postgres import EmbeddedServer
 from milepost.settings import Settings
@@ -47,7 +49,9 @@ UNITS = {None: 1, "kB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
     type=click.IntRange(min=1000),
     help="Of --prove: copied of each table at most.",
 )
-@click.option("--apply", "act", is_flag=True, help="Build them on the database, one by one, and keep those that help there.")
+@click.option(
+    "--apply", "act", is_flag=True, help="Build them on the database, one rollout each, and keep those that help there."
+)
 @json_option
 @settings_options(*PLACE)
 def indexes(dsn: str | None, settings: Settings, as_json: bool, **asked: Any) -> int:
@@ -74,6 +78,7 @@ async def _run(
     url: str, settings: Settings, as_json: bool, *, workload: Path | None, budget: int, prove: bool, rows: int, act: bool
 ) -> int:
     target = await Target.open(url)
+    applied = await _settled(target) if act else []
     statements = read_statements(workload) if workload is not None else await read_target(target)
     with TemporaryDirectory(prefix="milepost-planning-") as folder:
         # Files of tables have lengths of their own there: nothing may come to vacuum them.
@@ -82,39 +87,40 @@ async def _run(
         ) as server:
             advice = await advise(target, server, statements, budget=budget)
     proven = await prove_on_scratch(target, advice, statements, rows_max=rows) if prove else None
-    applied = await _apply(target, advice, proven, statements) if act else []
+    applied += await _apply(target, advice, proven, statements) if act else []
     if as_json:
-        print_json(_as_json(advice, proven, applied))
+        print_json(_as_json(advice, proven, applied, statements))
     else:
         _print(advice, proven, applied)
     return 0
 
 
+async def _settled(target: Target) -> list[Applied]:
+    """What a run that was killed left under way: it is settled before anything new is advised."""
+    with shown() as say:
+        left = await settle(target, say=say)
+    return [] if left is None else [left]
+
+
 async def _apply(target: Target, advice: Advice, proven: Proven | None, workload: Workload) -> list[Applied]:
     """What saves most first. Nothing is dropped that was there before."""
-    applied = []
-    for make in sorted(advice.make, key=lambda make: -make.saves):
-        if proven is None or make.index in proven.kept.values():
-            helped = [one for one in workload if one.name in make.helps]
-            others = [one for one in workload if one.name in advice.statements and one.name not in make.helps]
-            applied.append(await apply(target, make.index, helped, others))
-    return applied
+    runnable = _runnable(advice, workload)
+    with shown() as say:
+        missing = [one for one in findings_of(advice, proven) if one.check == "index_missing"]
+        return [await apply(target, one, runnable, say=say) for one in missing]
 
 
-def _as_json(advice: Advice, proven: Proven | None, applied: list[Applied]) -> dict[str, Any]:
+def _runnable(advice: Advice, workload: Workload) -> dict[str, str]:
+    """Statements that can be run without writing, by which it is measured what came of the advice."""
+    return {one.name: one.sql for one in workload if one.name in advice.statements and readable(one)}
+
+
+def _as_json(advice: Advice, proven: Proven | None, applied: list[Applied], workload: Workload) -> dict[str, Any]:
     return {
+        "workload": _runnable(advice, workload),
         "findings": [{"id": one.id, **asdict(one)} for one in findings_of(advice, proven)],
         "vetoed": {} if proven is None else proven.vetoed,
-        "applied": [
-            {
-                "index": str(one.index),
-                "kept": one.kept,
-                "ratios": one.ratios,
-                "control_ratio": one.control_ratio,
-                "why": one.why,
-            }
-            for one in applied
-        ],
+        "applied": [asdict(one) for one in applied],
         "cost": {"before": advice.before, "after": advice.after},
         "statements": {name: {"before": costs[0], "after": costs[1]} for name, costs in advice.statements.items()},
         "skipped": advice.skipped,
@@ -132,11 +138,19 @@ def _as_json(advice: Advice, proven: Proven | None, applied: list[Applied]) -> d
 
 def _print_proofs(proven: Proven) -> None:
     rows = [
-        (one.statement, f"{one.before_ms:,.3f}", f"{one.after_ms:,.3f}", f"{one.ratio:.3f}", f"{one.low:.3f} to {one.high:.3f}")
+        (
+            one.statement,
+            f"{one.before_ms:,.3f}",
+            f"{one.after_ms:,.3f}",
+            *((f"{one.ratio:.3f}", f"{one.low:.3f} to {one.high:.3f}") if one.doubt is None else ("-", "no promise")),
+        )
         for one in sorted(proven.proofs.values(), key=lambda one: one.ratio)
     ]
     click.echo("")
     print_table(("statement", "ms before", "after", "ratio", "by 95 %"), rows)
+    for one in proven.proofs.values():
+        if one.doubt is not None:
+            click.echo(f"no promise for {one.statement}: {one.doubt}")
 
 
 def _print(advice: Advice, proven: Proven | None, applied: list[Applied]) -> None:

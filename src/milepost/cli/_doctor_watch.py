@@ -33,6 +33,13 @@ __all__ = ["watch"]
     "--looks", type=click.IntRange(min=1), metavar="NUMBER", help="Stop after so many. Default: never; 1 is for cron."
 )
 @click.option(
+    "--sample",
+    "sample_s",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="How long statements at work are looked at before each look, where pg_stat_statements does not count them. Default: a tenth of --every, at most 60; 0: not at all.",
+)
+@click.option(
     "--html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write the newest report as one page."
 )
 @click.option("--disk-size", metavar="SIZE", help="Of the server's disk, such as 500GB, for `milepost doctor capacity`.")
@@ -45,6 +52,7 @@ def watch(
     dsn: str | None,
     every: float,
     looks: int | None,
+    sample_s: float | None,
     html: Path | None,
     disk_size: str | None,
     history: str | None,
@@ -57,11 +65,13 @@ def watch(
     """
     kept = history_of(settings, history)
     disk_bytes = size(disk_size)
+    sampled_s = min(60.0, every / 10) if sample_s is None else sample_s
 
     async def work(target: Target) -> None:
         made = 0
         while True:
-            answer, scores = await look_again(target, kept, machine=await told.on(target), disk_bytes=disk_bytes)
+            machine = await told.on(target)
+            answer, scores = await look_again(target, kept, machine=machine, disk_bytes=disk_bytes, sample_s=sampled_s)
             _say(answer, scores, html, as_json=as_json)
             made += 1
             if made == looks:

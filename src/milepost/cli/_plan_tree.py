@@ -15,6 +15,7 @@ COLOURS = {"critical": "bold red", "warning": "yellow", "notice": "cyan"}
 CONDITIONS = ("Index Cond", "Recheck Cond", "Hash Cond", "Merge Cond", "Join Filter", "Filter")
 PIPED_WIDTH = 240  # columns, where there is no terminal to fit
 HOT_SHARE = 0.25  # of the time, from which a step stands out
+ALIKE_MAX = 3  # of the same shape below one step: those that took longest
 
 
 def print_explained(explained: Explained, found: tuple[Finding, ...]) -> None:
@@ -52,9 +53,42 @@ def _tree(plan: Plan, node: PlanNode, marked: dict[int | None, Severity]) -> Tre
         if name in node.raw:
             removed = f" [dim]({node.removed:,.0f} rows thrown away)[/dim]" if name == "Filter" and node.removed else ""
             tree.add(f"[dim]{name.lower()}[/dim] {escape(str(node.raw[name]))}{removed}")
-    for child in node.children:
+    shown, left_out = _shown(node, marked)
+    for child in shown:
         tree.children.append(_tree(plan, child, marked))
+    if left_out:
+        tree.add(f"[dim]{_summary(plan, left_out)}[/dim]")
     return tree
+
+
+def _shown(node: PlanNode, marked: dict[int | None, Severity]) -> tuple[list[PlanNode], list[PlanNode]]:
+    """The children to show, in order, and those that a line stands for: partitions that are read as others are, in little time."""
+    shown: list[PlanNode] = []
+    left_out: list[PlanNode] = []
+    alike: dict[object, list[PlanNode]] = {}
+    for child in node.children:
+        alike.setdefault(_shape(child), []).append(child)
+    for same in alike.values():
+        slowest = {one.number for one in sorted(same, key=lambda one: (-one.time_ms, one.number))[:ALIKE_MAX]}
+        for one in same:
+            keep = len(same) <= ALIKE_MAX + 1 or one.number in slowest or any(below.number in marked for below in one.walk())
+            (shown if keep else left_out).append(one)
+    return sorted(shown, key=lambda one: one.number), left_out
+
+
+def _shape(node: PlanNode) -> object:
+    """Equal for partitions of one table that are read in one way: the conditions are the same but for the alias."""
+    alias = f"{node.raw.get('Alias', '')}."
+    conditions = tuple(str(node.raw[name]).replace(alias, "") for name in CONDITIONS if name in node.raw)
+    return (node.kind, node.executed, conditions, tuple(_shape(child) for child in node.children))
+
+
+def _summary(plan: Plan, nodes: list[PlanNode]) -> str:
+    text = f"{len(nodes)} more like these"
+    if plan.execution_ms is None:
+        return text
+    time_ms, rows, pages = sum(one.time_ms for one in nodes), sum(one.rows for one in nodes), sum(one.pages for one in nodes)
+    return f"{text}: {time_ms:,.1f} ms, {rows:,.0f} rows, {pages:,} pages"
 
 
 def _line(plan: Plan, node: PlanNode, severity: Severity | None) -> str:

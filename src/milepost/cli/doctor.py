@@ -12,6 +12,8 @@ __all__ = ["doctor"]
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "check": ("_doctor_check", "check", "What is wrong with a database, with a cure for each finding."),
     "indexes": ("_doctor_indexes", "indexes", "Which indexes to make and to drop, for a whole workload."),
+    "statements": ("_doctor_statements", "statements", "Which statements take the time, where nobody counts them."),
+    "promises": ("_doctor_promises", "promises", "What findings promised, and what came of it."),
     "watch": ("_doctor_watch", "watch", "The same at intervals: what is new, standing, cured, come back."),
     "capacity": ("_doctor_capacity", "capacity", "What grows, how fast, and what runs out first."),
     "settings": ("_doctor_settings", "settings_command", "A ready configuration, with the reason for each setting."),

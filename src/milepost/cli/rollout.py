@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping
+from itertools import zip_longest
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -14,20 +14,23 @@ import click
 from milepost.cli._database import opened
 from milepost.cli._options import PLACE, json_option, settings_options, system_option
 from milepost.cli._output import print_json, print_table
+from milepost.cli._rollout_change import Wanted, change_arguments
+from milepost.cli._rollout_progress import shown
 from milepost.doctor import Target
-from milepost.doctor.rollout import Outcome, Rollout, Standing, Waits, read_change, standing
+from milepost.doctor.rollout import Outcome, Rollout, Standing, Waits, standing
 from milepost.settings import Settings
 
 if TYPE_CHECKING:
-    from milepost.doctor.rollout.work import Event
+    from milepost.doctor.rollout.lint import Problem
 
 __all__ = ["rollout"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 Answer = TypeVar("Answer")
 
-FILE = click.argument("file", type=click.Path(path_type=Path))
 DSN = click.argument("dsn", required=False)
+INSTEAD = "`milepost rollout` does it without:"
+PRECEDES = "after this by `milepost rollout`, it does no harm:"
 
 
 def waits_options(function: F) -> F:
@@ -71,17 +74,26 @@ def rollout() -> None:
 @rollout.command("lint")
 @click.argument("files", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option("--dsn", metavar="DSN", help="The database whose schema they meet. Default: milepost's own.")
+@click.option(
+    "--write",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the operations that do it without, as a FILE for `milepost rollout plan` and `run`.",
+)
 @json_option
 @system_option
 @settings_options(*PLACE)
-def lint_(settings: Settings, files: tuple[Path, ...], dsn: str | None, system: str | None, as_json: bool) -> int:
+def lint_(
+    settings: Settings, files: tuple[Path, ...], dsn: str | None, system: str | None, write: Path | None, as_json: bool
+) -> int:
     """Say what files of SQL would do to those who use the database. Exit code 1: one of them stops reads or writes, or fails.
 
-    Each statement is executed on an empty clone of the schema, file after file, and looked at there; the database is only read.
+    What an operation of a rollout does without is shown as that operation, ready to be run. Each statement is executed on an empty clone of the schema, file after file, and looked at there; the database is only read.
     """
     from dataclasses import asdict
 
-    from milepost.doctor.rollout.lint import Problem, judged, measured
+    from milepost.doctor.rollout.file import toml_of
+    from milepost.doctor.rollout.lint import judged, measured
     from milepost.doctor.scratch import Scratch
     from milepost.errors import InvalidInput
 
@@ -100,31 +112,41 @@ def lint_(settings: Settings, files: tuple[Path, ...], dsn: str | None, system: 
             return scratch.notes, found
 
     notes, found = _on(settings, dsn, system, work)
+    if write is not None:
+        write.write_text(toml_of(_without(found)), encoding="utf-8")
     if as_json:
         print_json({"problems": [{"file": str(file), **asdict(problem)} for file, problem in found], "notes": notes})
     else:
         for note in notes:
             click.echo(note, err=True)
-        for file, problem in found:
-            instead = f"; `milepost rollout` does it without: {problem.operation}" if problem.operation else ""
-            click.echo(f"{file}:{problem.line}: {problem.severity}: {problem.rule}: {problem.message}{instead}")
+        for (file, problem), following in zip_longest(found, found[1:]):
+            click.echo(f"{file}:{problem.line}: {problem.severity}: {problem.rule}: {problem.message}")
+            # Once for all problems of a statement.
+            if problem.operations and (following is None or following[1].operations != problem.operations):
+                click.echo(f"  {PRECEDES if problem.precedes else INSTEAD}")
+                click.echo(indent(toml_of(problem.operations), "    "))
     return 1 if any(problem.severity == "error" for _, problem in found) else 0
 
 
+def _without(found: list[tuple[Path, Problem]]) -> list[Mapping[str, Any]]:
+    """All operations, each once, in the order of the files."""
+    listed = [operation for _, problem in found for operation in problem.operations]
+    return [operation for number, operation in enumerate(listed) if operation not in listed[:number]]
+
+
 @rollout.command("plan")
-@FILE
-@DSN
+@change_arguments
 @json_option
 @system_option
 @settings_options(*PLACE)
-def plan_(settings: Settings, file: Path, dsn: str | None, system: str | None, as_json: bool) -> None:
-    """Say what a rollout would do, and refuse what it could not. Reads only."""
+def plan_(settings: Settings, wanted: Wanted, system: str | None, as_json: bool) -> None:
+    """Say what a rollout of FILE, or the cure of a finding, would do, and refuse what it could not. Reads only."""
     from milepost.doctor.rollout.plan import planned
 
     async def work(target: Target) -> list[dict[str, Any]]:
-        return await planned(target, read_change(file))
+        return await planned(target, await wanted.on(target))
 
-    found = _on(settings, dsn, system, work)
+    found = _on(settings, wanted.dsn, system, work)
     if as_json:
         print_json({"operations": found})
     else:
@@ -135,8 +157,7 @@ def plan_(settings: Settings, file: Path, dsn: str | None, system: str | None, a
 
 
 @rollout.command("run")
-@FILE
-@DSN
+@change_arguments
 @click.option(
     "--hold", is_flag=True, help="Stop where all can still be taken back; `run` without it completes, `rollback` returns."
 )
@@ -144,16 +165,19 @@ def plan_(settings: Settings, file: Path, dsn: str | None, system: str | None, a
 @json_option
 @system_option
 @settings_options(*PLACE)
-def run_(settings: Settings, file: Path, dsn: str | None, hold: bool, system: str | None, as_json: bool, **waits: Any) -> int:
-    """Do what FILE says, or go on where a run of it was killed. What cannot be done is rolled back (exit code 1)."""
-    change = read_change(file)
+def run_(settings: Settings, wanted: Wanted, hold: bool, system: str | None, as_json: bool, **waits: Any) -> int:
+    """Do what FILE says, or what cures a finding; or go on where a run of it was killed.
+
+    What cannot be done is rolled back (exit code 1).
+    """
 
     async def work(target: Target) -> Outcome:
-        with _shown() as say:
+        change = await wanted.on(target)
+        with shown() as say:
             async with Rollout.open(target, waits=Waits(**waits), say=say) as running:
-                return await running.run(change, hold=hold)
+                return await running.run(change, hold=hold, again=wanted.looked_anew)
 
-    return _answer(_on(settings, dsn, system, work), as_json)
+    return _answer(_on(settings, wanted.dsn, system, work), as_json)
 
 
 @rollout.command("rollback")
@@ -166,7 +190,7 @@ def rollback_(settings: Settings, dsn: str | None, system: str | None, as_json: 
     """Take back the rollout under way, or the last one."""
 
     async def work(target: Target) -> Outcome:
-        with _shown() as say:
+        with shown() as say:
             async with Rollout.open(target, waits=Waits(**waits), say=say) as running:
                 return await running.roll_back()
 
@@ -230,27 +254,3 @@ def _print(found: Standing) -> None:
         (entry.position, entry.operation["operation"], entry.state.replace("_", " "), entry.step) for entry in found.operations
     ]
     print_table(("", "operation", "state", "last step"), rows)
-
-
-@contextmanager
-def _shown() -> Iterator[Callable[[Event], None]]:
-    """Progress on stderr: a bar on a terminal, else a line for each step."""
-    if not sys.stderr.isatty():
-        yield lambda event: None if event.total is not None else click.echo(event.text, err=True)
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        bar = bars.add_task("", total=None)
-
-        def say(event: Event) -> None:
-            if event.total is None:
-                bars.console.print(event.text, markup=False, highlight=False)
-            else:
-                bars.update(
-                    bar, description=f"{event.text} ({event.unit})", completed=event.done or 0, total=event.total or None
-                )
-
-        yield say

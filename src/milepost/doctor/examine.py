@@ -8,7 +8,7 @@ reason in the report; the others go on. What ends the connection ends the examin
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from difflib import get_close_matches
@@ -23,7 +23,7 @@ from milepost.doctor.target import Target
 from milepost.errors import DatabaseUnavailable, InvalidInput, MilepostError
 from milepost.postgres import Connection, dict_row, load_queries, translated
 
-__all__ = ["Examination", "Ran", "examine"]
+__all__ = ["Examination", "Ran", "examine", "worst_first"]
 
 queries = load_queries(__package__, "examine.sql")
 
@@ -93,11 +93,15 @@ async def examine(
         target=target,
         machine=machine,
         facts=facts,
-        findings=tuple(sorted(found, key=lambda one: SEVERITIES.index(one.severity))),
+        findings=worst_first(found),
         ran=tuple(ran),
         seconds=time.monotonic() - began,
         statements=statements,
     )
+
+
+def worst_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    return tuple(sorted(findings, key=lambda one: SEVERITIES.index(one.severity)))
 
 
 async def _run(connection: Connection, check: Check, seen: Seen) -> tuple[list[Finding], Ran]:

@@ -16,12 +16,17 @@ SEVERITIES: Final[tuple[Severity, ...]] = ("critical", "warning", "notice")  # w
 @dataclass(frozen=True, kw_only=True)
 class Cure:
     """What to do. text: one sentence. statements: SQL in order, each to be run outside a transaction; empty if no SQL cures it.
-    operation: the same as an operation of `milepost rollout`, as its file's table; None if there is none.
+    operation: the same as an operation of `milepost rollout`, as its file's table. by_hand: one sentence, why no rollout does it. A cure
+    has one of the two.
     """
 
     text: str
     statements: tuple[str, ...] = ()
     operation: Mapping[str, Any] | None = None
+    by_hand: str = ""
+
+    def __post_init__(self) -> None:
+        assert (self.operation is None) == bool(self.by_hand), f"an operation, or why there is none: {self.text}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,9 +12,10 @@ from milepost.doctor.advisor.choose import choose
 from milepost.doctor.advisor.costs import Costs
 from milepost.doctor.advisor.index import Index
 from milepost.doctor.advisor.planning import PlanningCopy, Size
-from milepost.doctor.advisor.pool import find_useful, make_candidates
+from milepost.doctor.advisor.pool import Pool, find_useful, make_candidates
 from milepost.doctor.advisor.relations import Existing, Relations
-from milepost.doctor.advisor.shapes import Shape, read_shape
+from milepost.doctor.advisor.shape_reader import read_shape
+from milepost.doctor.advisor.shapes import Shape
 from milepost.doctor.advisor.workload import Statement, Workload
 from milepost.doctor.advisor.writes import Write, Writes
 from milepost.doctor.target import Target
@@ -29,12 +30,13 @@ queries = load_queries(__package__, "advice.sql")
 
 @dataclass(frozen=True, kw_only=True)
 class Make:
-    """An index to make. size: estimated. helps: what one call of each statement costs without and with it, where it saves. saves: of
-    the workload's cost, in the planner's units.
+    """An index to make. size: estimated. leaves: how many partitions get a part of it; 0 if the table has none. helps: what one call of each
+    statement costs without and with it, where it saves. saves: of the workload's cost, in the planner's units.
     """
 
     index: Index
     size: Size
+    leaves: int
     helps: Mapping[str, tuple[float, float]]
     saves: float
 
@@ -96,7 +98,7 @@ async def advise(target: Target, server: EmbeddedServer, workload: Workload, *, 
         dropped = await _drops(costs, there, {name: pool.indexes[name] for name in choice.made}, usage)
         after_set = (frozenset(there) - dropped.keys()) | choice.made
         after = await costs.per_statement(after_set)
-        made = [await _make(costs, pool.indexes[name], pool.sizes[name], name, after_set) for name in sorted(choice.made)]
+        made = [await _make(costs, relations, pool, name, after_set) for name in sorted(choice.made)]
         return Advice(
             make=tuple(made),
             drop=tuple(dropped.values()),
@@ -176,7 +178,7 @@ async def _drops(
     return dropped
 
 
-async def _make(costs: Costs, index: Index, size: Size, name: str, shown: frozenset[str]) -> Make:
+async def _make(costs: Costs, relations: Relations, pool: Pool, name: str, shown: frozenset[str]) -> Make:
     helps, saves = {}, 0.0
     for statement in costs.concerned(name):
         without = await costs.one(statement, shown - {name})
@@ -184,4 +186,7 @@ async def _make(costs: Costs, index: Index, size: Size, name: str, shown: frozen
         if cost < without * 0.99:
             helps[statement.name] = (without, cost)
             saves += (without - cost) * statement.calls
-    return Make(index=index, size=size, helps=helps, saves=saves)
+    index = pool.indexes[name]
+    table = relations.tables[index.table]
+    leaves = table.leaves if table.partitioned else 0
+    return Make(index=index, size=pool.sizes[name], leaves=leaves, helps=helps, saves=saves)

@@ -36,10 +36,9 @@ def candidates_of(shapes: Iterable[Shape], relations: Relations, *, trigrams: bo
     there = {one.index.same() for one in relations.existing.values()}
     found: dict[Index, None] = {}
     for access in accesses:
-        if not access.table.partitioned:
-            for index in _of(access, often, trigrams=trigrams):
-                if index not in there and _sound(index, access.table):
-                    found[index] = None
+        for index in _of(access, often, trigrams=trigrams):
+            if index not in there and _sound(index, access.table):
+                found[index] = None
     return found
 
 

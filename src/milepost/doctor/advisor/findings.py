@@ -26,12 +26,17 @@ def findings_of(advice: Advice, proven: Proven | None = None) -> list[Finding]:
 def operation_of(index: Index) -> dict[str, Any]:
     """As `create_index` of a rollout's file."""
     optional = {
-        "include": list(index.include),
+        "include": [_unquoted(name) for name in index.include],
         "where": index.where,
         "method": index.method if index.method != "btree" else None,
     }
     required = {"operation": "create_index", "table": index.table, "columns": list(index.keys), "name": index.name}
     return required | {name: value for name, value in optional.items() if value}
+
+
+def _unquoted(name: str) -> str:
+    """As the catalogue has it, which is what a rollout's file names."""
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name
 
 
 def _made(make: Make, share: float, proven: Proven | None) -> Finding:
@@ -43,6 +48,7 @@ def _made(make: Make, share: float, proven: Proven | None) -> Finding:
             "after_ms": round(proof.after_ms, 4),
             "ratio": round(proof.ratio, 4),
             "interval": [round(proof.low, 4), round(proof.high, 4)],
+            **({"doubt": proof.doubt} if proof.doubt else {}),
         }
         for proof in proofs
     }
@@ -50,12 +56,9 @@ def _made(make: Make, share: float, proven: Proven | None) -> Finding:
         check="index_missing",
         severity="warning" if share < CRITICAL_SHARE else "critical",
         object=str(index),
-        detail=f"An index on {index} would save {share:.0%} of the workload's cost, in {len(make.helps)} of its statements.",
-        cure=Cure(
-            text=f"Make the index ({make.size.bytes / 1e6:.1f} MB).",
-            statements=(index.definition(index.name, concurrently=True),),
-            operation=operation_of(index),
-        ),
+        detail=f"An index on {index} would save {share:.0%} of the workload's cost, in {len(make.helps)} of its statements."
+        + "".join(f" No measured promise for {proof.statement}: {proof.doubt}." for proof in proofs if proof.doubt),
+        cure=_cure(make),
         evidence={
             "saved_share": round(share, 4),
             "estimated_bytes": make.size.bytes,
@@ -63,6 +66,16 @@ def _made(make: Make, share: float, proven: Proven | None) -> Finding:
             **({"measured": measured} if proven is not None else {}),
         },
     )
+
+
+def _cure(make: Make) -> Cure:
+    """Of a partitioned table there is no one statement: a rollout builds it part by part."""
+    index, size = make.index, f"{make.size.bytes / 1e6:.1f} MB"
+    if make.leaves:
+        text = f"Make the index ({size}), on each of {make.leaves} partitions concurrently: `milepost rollout run`."
+        return Cure(text=text, operation=operation_of(index))
+    statement = index.definition(index.name, concurrently=True)
+    return Cure(text=f"Make the index ({size}).", statements=(statement,), operation=operation_of(index))
 
 
 def _dropped(drop: Drop) -> Finding:

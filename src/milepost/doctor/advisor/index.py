@@ -40,7 +40,7 @@ class Index:
         return (*self.keys, *self.include)
 
     def definition(self, name: str, *, concurrently: bool = False) -> str:
-        """The statement that makes it."""
+        """The statement that makes it; on a partitioned table it makes all its parts."""
         words = ["CREATE INDEX", "CONCURRENTLY" if concurrently else "", name, f"ON {self.table}"]
         words += [f"USING {self.method}" if self.method != "btree" else "", f"({', '.join(self.keys)})"]
         words += [f"INCLUDE ({', '.join(self.include)})" if self.include else "", f"WHERE {self.where}" if self.where else ""]

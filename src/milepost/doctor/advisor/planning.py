@@ -14,8 +14,9 @@ itself be dumped; what the copy does not take (a missing extension) is in `missi
 from __future__ import annotations
 
 import asyncio
+import math
 import os
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +56,7 @@ class Size:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """cost: the planner's units. rows: it expects. used: names of indexes, as EXPLAIN prints them. root: the whole, as JSON."""
+    """cost: the planner's units. rows: it expects. used: names of indexes, as EXPLAIN prints them; of a partitioned one, not those of its parts. root: the whole, as JSON."""
 
     cost: float
     rows: float
@@ -72,7 +73,11 @@ class PlanningCopy:
         self._sizes = {row["relation"]: row for row in sizes}
         self._connection = connection
         self._files: dict[str, Path] = {}
-        self._toggled: dict[str, str] = {}  # name of an index → what names it to PostgreSQL
+        self._toggled: dict[
+            str, tuple[str, ...]
+        ] = {}  # name of an index → what names it, or each of its partitions, to PostgreSQL
+        self._made: dict[str, str] = {}  # the same of those that were made, whole
+        self._whole: dict[str, str] = {}  # name of a partition's index → name of the index that it is a part of
         self._numbers: dict[str, int] = {}  # oid of a qualified name
         self._shown: frozenset[str] | None = None  # None: nobody knows
         self.calls = 0
@@ -117,50 +122,65 @@ class PlanningCopy:
     async def make(self, wanted: Mapping[str, tuple[Index, Size]]) -> dict[str, MilepostError]:
         """Makes an index of each name, as large as given. → what could not be made, and why."""
         failed: dict[str, MilepostError] = {}
-        tables = {index.table for index, _ in wanted.values()}
-        heaps = [self._sizes[table] for table in tables if table in self._sizes]
-        for heap in heaps:
-            _lengthen(self._files[heap["relation"]], 0)  # a build reads its table: it must be short meanwhile
         # A session that has seen a table of many segments keeps looking at the last one: a build needs one that has not.
         async with self.catalogue() as connection:
+            tables = [sorted({index.table for index, _ in wanted.values()})]
+            leaves = [leaf for (leaf,) in await (await connection.execute(queries.leaves, tables)).fetchall()]
+            heaps = [self._sizes[leaf] for leaf in leaves if leaf in self._sizes]
+            for heap in heaps:
+                _lengthen(self._files[heap["relation"]], 0)  # a build reads its table: it must be short meanwhile
             for name, (index, _) in wanted.items():
                 try:
                     with translated(connection):
                         await connection.execute(index.definition(name).encode())
                 except MilepostError as error:
                     failed[name] = error
-            made = [(name, index, size) for name, (index, size) in wanted.items() if name not in failed]
-            named = {name: f"{index.schema}{name}" for name, index, _ in made}
-            rows = [{"relation": named[name], "pages": size.pages, "rows": size.rows} for name, _, size in made]
+            made = {f"{index.schema}{name}": (name, size) for name, (index, size) in wanted.items() if name not in failed}
+            parts: dict[str, list[tuple[str, str]]] = {}
+            for whole, part, leaf in await (await connection.execute(queries.parts, [list(made)])).fetchall():
+                parts.setdefault(whole, []).append((part, leaf))
+            rows = [one for whole, (_, size) in made.items() for one in self._shares(parts[whole], size)]
             await self._resize(connection, [*rows, *heaps])
-        self._toggled |= named
+        for whole, (name, _) in made.items():
+            self._made[name] = whole
+            self._toggled[name] = tuple(part for part, _ in parts[whole])
+            self._whole |= {part.rpartition(".")[2].strip('"'): name for part in self._toggled[name]}
         self._shown = None
         return failed
 
+    def _shares(self, parts: list[tuple[str, str]], size: Size) -> Iterator[dict[str, Any]]:
+        """How large each part of an index is. parts: (index, table)."""
+        pages = [max(1, self._sizes[leaf]["pages"]) if leaf in self._sizes else 1 for _, leaf in parts]
+        for (part, _), here in zip(parts, pages, strict=True):
+            share = here / sum(pages)
+            yield {"relation": part, "pages": math.ceil(size.pages * share), "rows": size.rows * share}
+
     async def describe(self, keys: Iterable[Mapping[str, Any]]) -> None:
         """Statistics of expressions: `relation` (a name given to `make`), `key` (from 1), `null_frac`, `width`, `n_distinct`."""
-        given = [{**one, "relation": self._toggled[one["relation"]]} for one in keys]
+        given = [{**one, "relation": part} for one in keys for part in self._toggled[one["relation"]]]
         async with self.catalogue() as connection:
             await connection.execute(queries.describe, [Jsonb(given)])
 
-    async def forget(self, names: Iterable[str]) -> None:
+    async def forget(self, names: Collection[str]) -> None:
         """Drops what `make` made."""
-        if gone := [self._toggled.pop(name) for name in sorted(names)]:
+        if gone := [self._made.pop(name) for name in sorted(names)]:
+            self._toggled = {name: parts for name, parts in self._toggled.items() if name not in names}
             self._shown = None
             async with self.catalogue() as connection:
                 await connection.execute(queries.forget.format(names=", ".join(gone)).encode())
 
     def toggle(self, names: Mapping[str, str]) -> None:
         """Of these indexes of the target (name in plans → qualified name), too, it can be said whether they are there."""
-        self._toggled |= names
+        self._toggled |= {name: (qualified,) for name, qualified in names.items()}
 
     async def plan(self, statement: Statement, shown: Iterable[str]) -> Plan:
         """The plan when of all indexes that were made or are toggled only these are there."""
         now = frozenset(shown)
         if now != self._shown:
             changed = self._toggled.keys() if self._shown is None else now ^ self._shown
-            numbers = {name: self._numbers[self._toggled[name]] for name in changed}
-            given = {"shown": [number for name, number in numbers.items() if name in now], "changed": list(numbers.values())}
+            numbers = {name: [self._numbers[part] for part in self._toggled[name]] for name in changed}
+            shown_now = [number for name, parts in numbers.items() if name in now for number in parts]
+            given = {"shown": shown_now, "changed": [number for parts in numbers.values() for number in parts]}
             await self._connection.execute(queries.show, given)
             self._shown = now
         return await self.explain(statement)
@@ -175,7 +195,8 @@ class PlanningCopy:
             row = await cursor.fetchone()
         assert row is not None
         root = row[0][0]["Plan"]
-        used = frozenset(node["Index Name"] for node in nodes_of(root) if "Index Name" in node)
+        names = [str(node["Index Name"]) for node in nodes_of(root) if "Index Name" in node]
+        used = frozenset(self._whole.get(name, name) for name in names)
         return Plan(cost=root["Total Cost"], rows=root["Plan Rows"], used=used, root=root)
 
     async def _resize(self, connection: Connection, sizes: list[dict[str, Any]]) -> None:

@@ -34,6 +34,23 @@ SELECT c.oid::regclass::text AS relation, pg_relation_filepath(c.oid) AS file, c
 FROM pg_class c
 WHERE c.oid = ANY (SELECT to_regclass(name) FROM unnest(%s::text[]) AS given(name));
 
+-- name: leaves
+-- The tables that hold the rows of these: each itself, or the leaves of a partitioned one.
+SELECT coalesce(leaf.relid, c.oid)::regclass::text AS relation
+FROM unnest(%s::text[]) AS given(name)
+JOIN pg_class c ON c.oid = to_regclass(given.name)
+LEFT JOIN LATERAL pg_partition_tree(c.oid) leaf ON c.relkind = 'p'
+WHERE coalesce(leaf.isleaf, true);
+
+-- name: parts
+-- What an index that was made consists of: itself, or the indexes of the leaves of its partitioned table; and on which table each is.
+SELECT given.name, i.indexrelid::regclass::text AS part, i.indrelid::regclass::text AS leaf
+FROM unnest(%s::text[]) AS given(name)
+JOIN pg_class c ON c.oid = to_regclass(given.name)
+LEFT JOIN LATERAL pg_partition_tree(c.oid) leaf ON c.relkind = 'I'
+JOIN pg_index i ON i.indexrelid = coalesce(leaf.relid, c.oid)
+WHERE coalesce(leaf.isleaf, true);
+
 -- name: count
 -- The planner's rows and pages of each relation. By hand, since a build in an empty table has just counted none.
 UPDATE pg_class c SET relpages = given.pages, reltuples = given.rows, relallvisible = coalesce(given.visible, 0)

@@ -27,7 +27,7 @@ __all__ = ["Pool", "find_useful", "make_candidates"]
 
 queries = load_queries(__package__, "pool.sql")
 
-MADE_MAX = 2000
+MADE_MAX = 2000  # indexes in the copy
 DEPTH_MAX = 4
 SINGLE_DEPTH = 1
 PREFIX = "milepost_candidate_"
@@ -56,7 +56,7 @@ class Pool:
 async def make_candidates(copy: PlanningCopy, shapes: Iterable[Shape], relations: Relations, *, trigrams: bool) -> Pool:
     """All that the shapes suggest, made in the copy. What cannot be indexed (an expression that is not immutable) is left out."""
     pool = Pool()
-    found = list(candidates_of(shapes, relations, trigrams=trigrams))[:MADE_MAX]
+    found = _bounded(candidates_of(shapes, relations, trigrams=trigrams), relations)
     shares: dict[tuple[str, str], float] = {}
     for number, index in enumerate(found, start=1):
         if index.where is not None and (index.table, index.where) not in shares:
@@ -71,6 +71,17 @@ async def make_candidates(copy: PlanningCopy, shapes: Iterable[Shape], relations
         del pool.indexes[name], pool.sizes[name]
     await copy.describe(_expressions(pool, relations))
     return pool
+
+
+def _bounded(candidates: Iterable[Index], relations: Relations) -> list[Index]:
+    """As many as may be made: an index of a partitioned table is one for each of its leaves."""
+    found, made = [], 0
+    for index in candidates:
+        made += max(1, relations.tables[index.table].leaves)
+        if made > MADE_MAX:
+            break
+        found.append(index)
+    return found
 
 
 async def _there_already(copy: PlanningCopy, relations: Relations) -> set[str]:

@@ -10,8 +10,9 @@ with the interval in which it lies by 95 % (order statistics: nothing is suppose
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import comb
 from statistics import median
 from typing import Any
@@ -32,10 +33,11 @@ SLOWER_RATIO, SLOWER_MS = 1.05, 0.03  # below, a difference is no regression tha
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """ms: of execution. wal_bytes, updated, hot: of what it wrote."""
+    """ms: of execution. rows: that came from each index, before they were filtered. wal_bytes, updated, hot: of what it wrote."""
 
     ms: float
     used: frozenset[str]
+    rows: Mapping[str, int]
     wal_bytes: int
     updated: int
     hot: int
@@ -44,7 +46,8 @@ class Run:
 @dataclass(frozen=True, kw_only=True)
 class Proof:
     """One statement, before and after: medians in ms, and after/before with its interval. runs: of each side. used: by its plan after.
-    wal_bytes, hot_share: before and after; of one that writes nothing 0 and None.
+    wal_bytes, hot_share: before and after; of one that writes nothing 0 and None. rows: that came from each index after. doubt: why the
+    ratio is no promise (`sample`).
     """
 
     statement: str
@@ -57,6 +60,8 @@ class Proof:
     used: frozenset[str]
     wal_bytes: tuple[int, int]
     hot_share: tuple[float | None, float | None]
+    rows: Mapping[str, int] = field(default_factory=dict)
+    doubt: str | None = None
 
     @property
     def slower(self) -> bool:
@@ -76,6 +81,7 @@ class Bench:
         self.names = frozenset(names)
         self._all = sorted({*self.names, *toggled})
         self._toggled = frozenset(toggled)
+        self._whole: dict[str, str] = {}  # a part's name → that of its partitioned index
 
     @classmethod
     async def build(
@@ -88,8 +94,9 @@ class Bench:
             # Statistics of expressions come with their index; and without the visibility map no side reads an index alone.
             for table in sorted({index.table for index in indexes.values()}):
                 await connection.execute(f"VACUUM ANALYZE {table}".encode())
-            cursor = await connection.execute(queries.sizes, [list(indexes)])
-            return cls(connection, indexes, toggled), dict(await cursor.fetchall())
+            bench = cls(connection, indexes, toggled)
+            bench._whole = dict(await (await connection.execute(queries.parts, [list(indexes)])).fetchall())
+            return bench, dict(await (await connection.execute(queries.sizes, [list(indexes)])).fetchall())
 
     async def compare(
         self, statement: Statement, before: Iterable[str], after: Iterable[str], *, seconds: float = 1.0
@@ -117,6 +124,7 @@ class Bench:
             used=runs[1][-1].used,
             wal_bytes=(_wal(runs[0]), _wal(runs[1])),
             hot_share=(_hot(runs[0]), _hot(runs[1])),
+            rows=runs[1][-1].rows,
         )
 
     async def cost(self, statement: Statement, shown: frozenset[str]) -> float:
@@ -145,10 +153,21 @@ class Bench:
                 after = await (await connection.execute(queries.hot)).fetchone()
         assert row is not None and before is not None and after is not None
         found: dict[str, Any] = row[0][0]
-        used = frozenset(node["Index Name"] for node in nodes_of(found["Plan"]) if "Index Name" in node)
+        rows: Counter[str] = Counter()
+        for node in nodes_of(found["Plan"]):
+            if "Index Name" in node:
+                rows[self._whole.get(node["Index Name"], node["Index Name"])] += _fetched(node)
         updated, hot = (int(then) - int(now) for then, now in zip(after, before, strict=True))
         wal_bytes = int(found["Plan"].get("WAL Bytes", 0))
-        return Run(ms=found["Execution Time"], used=used & shown, wal_bytes=wal_bytes, updated=updated, hot=hot)
+        used = frozenset(rows) & shown
+        return Run(
+            ms=found["Execution Time"],
+            used=used,
+            rows={name: rows[name] for name in used},
+            wal_bytes=wal_bytes,
+            updated=updated,
+            hot=hot,
+        )
 
 
 def interval(ratios: Sequence[float]) -> tuple[float, float]:
@@ -161,6 +180,12 @@ def interval(ratios: Sequence[float]) -> tuple[float, float]:
     if at == 0:
         return 0.0, float("inf")  # too few to say
     return ordered[at - 1], ordered[n - at]
+
+
+def _fetched(node: Mapping[str, Any]) -> int:
+    """Rows that a scan found, in all its rounds."""
+    kinds = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck")
+    return round(sum(float(node.get(kind, 0)) for kind in kinds) * float(node.get("Actual Loops", 0)))
 
 
 def _wal(runs: Sequence[Run]) -> int:

@@ -2,17 +2,18 @@
 
 A statement that is surely slower with them loses the index that makes it so: of those that its plan uses, the first without which it
 is not slower any more, else all of them. Then what used the lost ones is measured again, until no statement is slower: the planner
-promises, the clock decides.
+promises, the clock decides. What a sample is too small for is no promise (`sample`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from milepost.doctor.advisor.advice import Advice
 from milepost.doctor.advisor.index import Index
 from milepost.doctor.advisor.proof import Bench, Proof
+from milepost.doctor.advisor.sample import borne_out, sampled
 from milepost.doctor.advisor.workload import Statement
 from milepost.doctor.scratch import Scratch
 from milepost.doctor.target import Target
@@ -70,7 +71,9 @@ async def prove_on_scratch(
     run = tuple(one for one in workload if not one.parameters and one.name in advice.statements)
     async with Scratch.open(target, rows=sorted(advice.tables), rows_max=rows_max) as scratch, scratch.connect() as connection:
         bench, _ = await Bench.build(connection, indexes, dropped)
-        return await prove(bench, indexes, run, dropped=dropped, seconds=seconds)
+        proven = await prove(bench, indexes, run, dropped=dropped, seconds=seconds)
+        facts = await sampled(connection, indexes, scratch.tables_copied)
+    return replace(proven, proofs={name: borne_out(proof, facts) for name, proof in proven.proofs.items()})
 
 
 async def _guilty(

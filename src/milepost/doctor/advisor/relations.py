@@ -36,12 +36,13 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """name: qualified and quoted, as PostgreSQL prints it."""
+    """name: qualified and quoted, as PostgreSQL prints it. leaves: how many tables hold its rows."""
 
     name: str
     schema: str
     relname: str
     partitioned: bool
+    leaves: int
     size: Size
     columns: Mapping[str, Column] = field(default_factory=dict)
 
@@ -99,6 +100,7 @@ class Relations:
                     schema=row["schema"],
                     relname=row["relname"],
                     partitioned=row["partitioned"],
+                    leaves=row["leaves"],
                     size=Size(pages=row["pages"], rows=row["rows"]),
                     columns=known.get(row["name"], {}),
                 )
@@ -119,7 +121,6 @@ class Relations:
                     definition=row["definition"],
                 )
                 for row in indexes
-                if not row["partitioned"]
             },
         )
 

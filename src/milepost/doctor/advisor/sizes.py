@@ -30,12 +30,19 @@ BRIN_FIXED_PAGES = 3
 
 
 def estimated_size(index: Index, table: Table, share: float) -> Size:
-    """share: of the table's rows that the index holds; below 1 if it is partial."""
-    rows = max(1.0, table.size.rows * share)
+    """share: of the table's rows that the index holds; below 1 if it is partial. Of a partitioned table, that of all its parts."""
+    leaves = max(1, table.leaves)
+    part = _part_size(index, table, share, leaves)
+    return Size(pages=part.pages * leaves, rows=part.rows * leaves)
+
+
+def _part_size(index: Index, table: Table, share: float, leaves: int) -> Size:
+    """Of one partition of as many that are alike: each has its own list of a key's rows."""
+    rows = max(1.0, table.size.rows * share / leaves)
     columns = [_column(table, key) for key in index.columns]
     data = _tuple_bytes(columns)
     if index.method == "brin":
-        ranges = math.ceil(table.size.pages / BRIN_RANGE_PAGES)
+        ranges = math.ceil(table.size.pages / leaves / BRIN_RANGE_PAGES)
         return Size(pages=BRIN_FIXED_PAGES + math.ceil(ranges * (2 * data + TUPLE_BYTES) / LEAF_BYTES), rows=ranges)
     if index.method == "gin":
         # Entries of a document share their posting lists, which are compressed to one or two bytes a row.

@@ -20,7 +20,8 @@ def judge(rows: Sequence[Row], seen: Seen) -> Iterator[Finding]:
             "critical",
             f"Archiving has failed {row['failed']} times, last at {row['last_failed']} for {row['last_wal']}; nothing was archived since.",
             Cure(
-                text="See the server's log for what archive_command said. WAL is kept until it works, and fills the disk meanwhile."
+                text="See the server's log for what archive_command said. WAL is kept until it works, and fills the disk meanwhile.",
+                by_hand="Only the log of the server and the archive itself tell what is wrong.",
             ),
             {"failed": row["failed"], "last_failed_wal": row["last_wal"], "last_archived": row["last_archived"]},
         )

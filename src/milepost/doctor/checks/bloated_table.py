@@ -19,18 +19,25 @@ def judge(rows: Sequence[Row], seen: Seen) -> Iterator[Finding]:
             row["table"],
             "warning" if row["wasted_bytes"] >= GIB else "notice",
             f"{row['table']} takes {said_bytes(row['bytes'])} for {row['rows']} rows that need about {said_bytes(row['expected_bytes'])}.",
-            Cure(
-                text=f"New rows will fill it. To give the room back: pg_repack, or VACUUM FULL in a quiet window (it locks {row['table']}); and let "
-                "autovacuum come earlier, so that it does not grow so far again.",
-                statements=(f"ALTER TABLE {row['table']} SET (autovacuum_vacuum_scale_factor = 0.02)",),
-                operation={
-                    "operation": "set_options",
-                    "table": row["table"],
-                    "options": {"autovacuum_vacuum_scale_factor": 0.02},
-                },
-            ),
+            _cure(row["table"], row["keyed"]),
             {name: row[name] for name in ("bytes", "expected_bytes", "wasted_bytes", "rows")},
         )
+
+
+def _cure(table: str, keyed: bool) -> Cure:
+    if keyed:
+        return Cure(
+            text=f"Write it anew while it is used; VACUUM FULL does the same, and locks {table} for as long as it takes. Let autovacuum come earlier "
+            "(autovacuum_vacuum_scale_factor), so that it does not grow so far again.",
+            statements=(f"VACUUM (FULL, ANALYZE) {table}",),
+            operation={"operation": "rewrite_table", "table": table},
+        )
+    return Cure(
+        text=f"New rows will fill it. To give the room back: VACUUM FULL in a quiet window (it locks {table}; without a primary key no rollout writes "
+        "it anew); and let autovacuum come earlier, so that it does not grow so far again.",
+        statements=(f"ALTER TABLE {table} SET (autovacuum_vacuum_scale_factor = 0.02)",),
+        operation={"operation": "set_options", "table": table, "options": {"autovacuum_vacuum_scale_factor": 0.02}},
+    )
 
 
 CHECK = Check(
@@ -38,7 +45,7 @@ CHECK = Check(
     area="tables",
     title="A table that is mostly empty",
     why="What deletes and updates left is read by every scan of the whole table, and held in memory.",
-    cured="Autovacuum earlier, and a rewrite by pg_repack or in a window.",
+    cured="A rewrite while it is used, and autovacuum earlier.",
     limits={
         "wasted_bytes_min": Limit(value=200 * MIB, unit="bytes", why="Less is not worth a rewrite."),
         "wasted_part_min": Limit(value=0.4, unit="of its size", why="The estimate is good to some 20 %, and 20 % is normal."),

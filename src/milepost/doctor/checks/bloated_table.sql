@@ -17,7 +17,8 @@ JOIN pg_namespace n ON n.oid = t.relnamespace
     WHERE w.known = (SELECT count(*) FROM pg_attribute a WHERE a.attrelid = s.oid AND a.attnum > 0 AND NOT a.attisdropped)
 )
 SELECT quote_ident(nspname) || '.' || quote_ident(relname) AS "table", bytes, expected_bytes::bigint AS expected_bytes,
-       (bytes - expected_bytes)::bigint AS wasted_bytes, reltuples::bigint AS rows
+       (bytes - expected_bytes)::bigint AS wasted_bytes, reltuples::bigint AS rows,
+       EXISTS (SELECT FROM pg_index i WHERE i.indrelid = expected.oid AND i.indisprimary) AS keyed
 FROM expected
 WHERE bytes - expected_bytes >= %(wasted_bytes_min)s AND bytes - expected_bytes >= %(wasted_part_min)s * bytes
 ORDER BY wasted_bytes DESC

@@ -20,6 +20,8 @@ KIB: Final = 1 << 10
 MIB: Final = 1 << 20
 GIB: Final = 1 << 30
 
+COUNTED: Final = "pg_stat_statements"
+
 Area: TypeAlias = Literal["statements", "indexes", "tables", "views", "partitions", "sessions", "server", "settings"]
 Row: TypeAlias = Mapping[str, Any]
 
@@ -73,7 +75,8 @@ class Check:
     def left_out(self, target: Target) -> str:
         """Why it cannot run there; empty if it can."""
         if self.needs is not None and self.needs not in target.extensions:
-            return f"the extension {self.needs} is not installed in {target.dbname}"
+            instead = "; `milepost doctor statements` sees slow ones without it" if self.needs == COUNTED else ""
+            return f"the extension {self.needs} is not installed in {target.dbname}{instead}"
         return self.applies(target)
 
 

@@ -24,6 +24,7 @@ def judge(rows: Sequence[Row], seen: Seen) -> Iterator[Finding]:
             Cure(
                 text=f"Put a pool before the server, with about {pool} connections in all: more than two for each core only wait for one another. "
                 "Let the applications' own pools sum up to less than max_connections.",
+                by_hand="A pool stands between the applications and the server, where no statement reaches.",
             ),
             {"used": row["used"], "most": row["most"], "active": row["active"], "idle": row["idle"], "pool": pool},
         )

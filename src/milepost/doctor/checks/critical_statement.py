@@ -5,32 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from milepost.doctor.checks.check import Check, Limit, Row, Seen
-from milepost.doctor.finding import Cure, Finding
-from milepost.postgres import load_queries
+from milepost.doctor.checks.timed_statements import judged, queries
+from milepost.doctor.finding import Finding
 
 __all__ = ["CHECK"]
 
-queries = load_queries(__package__, "critical_statement.sql")
-
 
 def judge(rows: Sequence[Row], seen: Seen) -> Iterator[Finding]:
-    for row in rows:
-        yield seen.finding(
-            row["id"],
-            "critical",
-            f"{row['per_min']:.1f} times a minute, {row['mean_ms']:.0f} ms each, {row['part']:.0%} of all time: {row['query']}.",
-            Cure(
-                text=f"`milepost doctor explain {row['id']}` shows where its time goes; `milepost doctor indexes` what would help it and all others."
-            ),
-            {
-                "mean_ms": round(row["mean_ms"], 2),
-                "calls": row["calls"],
-                "calls_per_min": round(row["per_min"], 2),
-                "time_part": round(row["part"], 4),
-                "rows_per_call": round(row["rows_per_call"], 1),
-                "read_from_disk_part": round(row["read_part"], 4),
-            },
-        )
+    return judged(rows, seen, "critical", _detail)
+
+
+def _detail(row: Row) -> str:
+    return f"{row['per_min']:.1f} times a minute, {row['mean_ms']:.0f} ms each, {row['part']:.0%} of all time: {row['query']}."
 
 
 CHECK = Check(
@@ -46,6 +32,6 @@ CHECK = Check(
         "total_ms_min": Limit(value=10_000, unit="ms in all", why="Less is not felt by the server."),
     },
     needs="pg_stat_statements",
-    query=queries.rows,
+    query=queries.rows.replace("{often}", queries.often),
     judge=judge,
 )

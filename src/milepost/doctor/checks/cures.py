@@ -11,6 +11,7 @@ __all__ = [
     "alter_sequence",
     "analyze_table",
     "create_index",
+    "create_partitions",
     "drop_index",
     "refresh_view",
     "reindex_index",
@@ -62,13 +63,14 @@ def analyze_table(text: str, table: str) -> Cure:
     return Cure(text=text, statements=(f"ANALYZE {table}",), operation={"operation": "analyze", "table": table})
 
 
-def refresh_view(text: str, view: str, *, concurrently: bool) -> Cure:
-    """The first refresh of a view cannot be concurrent, and blocks nobody: a person runs it."""
+def refresh_view(text: str, view: str, *, concurrently: bool, by_hand: str = "") -> Cure:
+    """The first refresh of a view cannot be concurrent, and blocks nobody who would get an answer. by_hand: see `Cure`."""
     word = " CONCURRENTLY" if concurrently else ""
     return Cure(
         text=text,
         statements=(f"REFRESH MATERIALIZED VIEW{word} {view}",),
-        operation={"operation": "refresh_view", "view": view} if concurrently else None,
+        operation=None if by_hand else {"operation": "refresh_view", "view": view},
+        by_hand=by_hand,
     )
 
 
@@ -93,18 +95,34 @@ def set_options(text: str, table: str, options: Mapping[str, int | float | bool]
 
 
 def alter_sequence(text: str, sequence: str, *, type: str, maximum: int) -> Cure:
-    """No operation: it changes the catalogue alone, and takes a moment."""
-    return Cure(text=text, statements=(f"ALTER SEQUENCE {sequence} AS {type} MAXVALUE {maximum}",))
+    return Cure(
+        text=text,
+        statements=(f"ALTER SEQUENCE {sequence} AS {type} MAXVALUE {maximum}",),
+        operation={"operation": "alter_sequence", "sequence": sequence, "type": type, "maximum": maximum},
+    )
+
+
+def create_partitions(text: str, table: str, bounds: Sequence[str]) -> Cure:
+    """bounds: one after the other, as the catalogue prints them; between two of them lies one partition."""
+    return Cure(
+        text=text,
+        operation={"operation": "create_partitions", "table": table, "bounds": [bound.strip("'") for bound in bounds]},
+    )
 
 
 def terminate(text: str, pids: Sequence[int]) -> Cure:
-    """No operation: whom to end is for a person to say."""
-    return Cure(text=text, statements=tuple(f"SELECT pg_terminate_backend({pid})" for pid in pids))
+    return Cure(
+        text=text,
+        statements=tuple(f"SELECT pg_terminate_backend({pid})" for pid in pids),
+        by_hand="Whose work may be lost is for a person to say.",
+    )
 
 
 def advise_index(text: str) -> Cure:
-    """What to index depends on the whole workload, so the advisor says."""
-    return Cure(text=f"{text} `milepost doctor indexes` proposes one and proves it.")
+    return Cure(
+        text=f"{text} `milepost doctor indexes` proposes one and proves it.",
+        by_hand="Which index pays depends on the whole workload; the advice has findings of its own, which a rollout applies.",
+    )
 
 
 def _plain(column: str) -> str:

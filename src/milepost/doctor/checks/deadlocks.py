@@ -23,6 +23,7 @@ def judge(rows: Sequence[Row], seen: Seen) -> Iterator[Finding]:
             Cure(
                 text="Take locks in one order everywhere: sort rows before a batch of updates, lock parents before children; the server's log names the "
                 "statements of each.",
+                by_hand="The order of locks is in the application's code.",
             ),
             {"deadlocks": row["deadlocks"], "per_day": round(row["per_day"], 2)},
         )

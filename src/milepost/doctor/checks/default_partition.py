@@ -20,7 +20,8 @@ def judge(rows: Sequence[Row], seen: Seen) -> Iterator[Finding]:
             "warning",
             f"The DEFAULT partition of {row['table']} holds {row['rows']} rows: a partition for their range cannot be attached while they are there.",
             Cure(
-                text="Make the missing partitions and move the rows into them, in batches; then make partitions ahead, and watch that this stays empty."
+                text="Make the missing partitions and move the rows into them, in batches; then make partitions ahead, and watch that this stays empty.",
+                by_hand="A row is in two partitions for no moment, so that moving many takes a lock for as long as it takes.",
             ),
             {"rows": row["rows"], "bytes": row["bytes"], "partitions": row["partitions"]},
         )

@@ -18,11 +18,11 @@ def judge(rows: Sequence[Row], seen: Seen) -> Iterator[Finding]:
     for row in rows:
         if row["leftover"]:
             cure = drop_index(f"Drop {row['index']}, which a REINDEX CONCURRENTLY left behind.", row["index"])
+        elif row["unique"]:
+            text = f"Drop {row['index']}: rows that are there twice end each build of a unique index. Then remove those, and create it again."
+            cure = drop_index(text, row["index"])
         else:
-            twice = (
-                " Rows that are there twice keep a unique one from becoming valid: remove them first." if row["unique"] else ""
-            )
-            cure = reindex_index(f"Build {row['index']} again, concurrently; or drop it.{twice}", row["index"])
+            cure = reindex_index(f"Build {row['index']} again, concurrently; or drop it.", row["index"])
         yield seen.finding(
             row["index"],
             "warning",

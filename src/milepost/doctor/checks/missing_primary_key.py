@@ -21,7 +21,8 @@ def judge(rows: Sequence[Row], seen: Seen) -> Iterator[Finding]:
             f"{row['table']} ({row['rows']} rows) has neither a primary key nor a unique index without NULL: rows can be there twice, and logical "
             "replication cannot update them.",
             Cure(
-                text="Give it a primary key: a unique index built concurrently, which ADD PRIMARY KEY USING INDEX then takes over."
+                text="Give it a primary key: the operation `add_key` of a rollout builds it while the table is used.",
+                by_hand="Which columns tell rows apart is for a person to say.",
             ),
             {"rows": row["rows"], "bytes": row["bytes"]},
         )

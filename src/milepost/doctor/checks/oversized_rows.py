@@ -24,6 +24,7 @@ def judge(rows: Sequence[Row], seen: Seen) -> Iterator[Finding]:
             Cure(
                 text=f"Keep large content ({columns}) in a table or object store of its own, and name only the columns that are needed: each SELECT * "
                 "fetches it all, and a change of one key writes the whole value again.",
+                by_hand="The application has to read and write it elsewhere.",
             ),
             {
                 "rows": row["rows"],

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from milepost.doctor.checks.check import Check, Limit, Row, Seen
-from milepost.doctor.finding import Cure, Finding
+from milepost.doctor.checks.cures import create_partitions
+from milepost.doctor.finding import Finding
 from milepost.postgres import load_queries
 
 __all__ = ["CHECK"]
@@ -22,14 +23,10 @@ def judge(rows: Sequence[Row], seen: Seen) -> Iterator[Finding]:
             f"The last partition of {row['table']} ends at {row['upper']}: inserts after that fail."
             if ends
             else f"{row['table']} has no partition from {row['upper']} to {row['lower']}: inserts there fail.",
-            Cure(
-                text=f"Make the partitions ahead, by a job that also says when it fails: now from {row['upper']}"
-                + ("." if ends else f" to {row['lower']}."),
-                statements=()
-                if ends
-                else (
-                    f"CREATE TABLE {row['suggested']} PARTITION OF {row['table']} FOR VALUES FROM ({row['upper']}) TO ({row['lower']})",
-                ),
+            create_partitions(
+                f"Make the partitions ahead, by a job that also says when it fails: now from {row['bounds'][0]} to {row['bounds'][-1]}.",
+                row["table"],
+                row["bounds"],
             ),
             {"from": row["upper"], "to": row["lower"], "partitions": row["partitions"], "left_s": row["left_s"]},
         )

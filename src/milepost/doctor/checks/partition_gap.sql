@@ -28,11 +28,24 @@ WITH tables AS (
     WHERE o.next_lower IS NULL AND o.type IN ('date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype)
       AND o.upper NOT IN ('MAXVALUE', '''infinity''')
 )
-SELECT 'gap' AS kind, name AS "table", upper, next_lower AS lower, partitions, NULL::float8 AS left_s,
-       quote_ident(nspname) || '.' || quote_ident(relname || '_from_' || regexp_replace(trim(upper, ''''), '[^0-9A-Za-z]+', '_', 'g')) AS suggested
+SELECT 'gap' AS kind, name AS "table", upper, next_lower AS lower, partitions, NULL::float8 AS left_s, ARRAY[upper, next_lower] AS bounds
 FROM ordered
 WHERE next_lower IS NOT NULL AND upper <> next_lower
 UNION ALL
-SELECT 'end', name, upper, NULL, partitions, left_s, NULL FROM ends
+SELECT 'end', name, upper, NULL, partitions, left_s, b.bounds
+FROM ends e
+CROSS JOIN LATERAL (
+    -- As wide as the last one (a month stays a month; of one without a beginning, a month), until the limit is kept with one to spare.
+    SELECT array_agg(CASE e.type WHEN 'date'::regtype THEN a.at::date::text WHEN 'timestamptz'::regtype THEN a.at::timestamptz::text
+                     ELSE a.at::text END ORDER BY a.at) AS bounds
+    FROM (SELECT trim(e.upper, '''')::timestamptz::timestamp AS last) l
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN e.lower IN ('MINVALUE', '''-infinity''') THEN interval '1 month'
+               ELSE age(l.last, trim(e.lower, '''')::timestamptz::timestamp) END AS width) w
+    CROSS JOIN LATERAL (
+        SELECT at FROM generate_series(
+            l.last, greatest(l.last, now()::timestamp + %(ahead_s_min)s * interval '1 s') + 2 * w.width, w.width) at
+        ORDER BY at LIMIT 100) a
+) b
 WHERE left_s < %(ahead_s_min)s AND left_s > -366 * 86400
 LIMIT 100;

@@ -23,6 +23,7 @@ def judge(rows: Sequence[Row], seen: Seen) -> Iterator[Finding]:
             Cure(
                 text=f"Let statements on {row['table']} name the partition key ({row['key']}) with values of its own type, and without a function over "
                 "it; `milepost doctor explain` shows what is pruned. If they cannot, another key fits better.",
+                by_hand="The statements are the application's.",
             ),
             {"partitions": row["partitions"], "scans_least": row["least"], "scans_most": row["most"], "key": row["key"]},
         )

@@ -21,7 +21,9 @@ def judge(rows: Sequence[Row], seen: Seen) -> Iterator[Finding]:
             f"The transaction {row['gid']} of {row['owner']} was prepared {said_s(row['age_s'])} ago and neither committed nor rolled back: it holds its "
             "locks, and vacuum back, through restarts.",
             Cure(
-                text="Ask its coordinator what became of it; then end it.", statements=(f"ROLLBACK PREPARED '{row['quoted']}'",)
+                text="Ask its coordinator what became of it; then end it.",
+                statements=(f"ROLLBACK PREPARED '{row['quoted']}'",),
+                by_hand="Only its coordinator knows whether it was to be committed.",
             ),
             {"age_s": round(row["age_s"], 1), "owner": row["owner"]},
         )

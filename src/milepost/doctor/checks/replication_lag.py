@@ -22,6 +22,7 @@ def judge(rows: Sequence[Row], seen: Seen) -> Iterator[Finding]:
             Cure(
                 text="Look what it waits for: a long query there (max_standby_streaming_delay), its disk, or the network; send reads that must be fresh "
                 "to the primary meanwhile.",
+                by_hand="The cause lies on the standby, or between the two.",
             ),
             {"lag_s": round(row["lag_s"], 1), "lag_bytes": int(row["lag_bytes"]), "state": row["state"]},
         )

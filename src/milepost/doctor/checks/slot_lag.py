@@ -17,7 +17,8 @@ def judge(rows: Sequence[Row], seen: Seen) -> Iterator[Finding]:
     for row in rows:
         if row["active"]:
             cure = Cure(
-                text=f"Its reader is connected and slow: see what it does; bound what {row['name']} may keep by max_slot_wal_keep_size."
+                text=f"Its reader is connected and slow: see what it does; bound what {row['name']} may keep by max_slot_wal_keep_size.",
+                by_hand="A bound would cut off a reader that may yet catch up.",
             )
         else:
             cure = Cure(

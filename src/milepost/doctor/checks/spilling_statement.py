@@ -23,6 +23,7 @@ def judge(rows: Sequence[Row], seen: Seen) -> Iterator[Finding]:
             Cure(
                 text=f"An index in the order it asks for, or fewer columns and rows to sort; else SET LOCAL work_mem = '{mib}MB' before it.",
                 statements=(f"SET LOCAL work_mem = '{mib}MB'",),
+                by_hand="It is set in the transaction of this statement alone, which the application begins.",
             ),
             {"calls": row["calls"], "bytes_per_call": int(row["bytes_per_call"]), "mean_ms": round(row["mean_ms"], 2)},
         )

@@ -19,7 +19,11 @@ def judge(rows: Sequence[Row], seen: Seen) -> Iterator[Finding]:
     for row in rows:
         text = f"Drop {row['index']}, unless a standby's statements read it: each server counts its own."
         if row["kind"] == "I":  # a partitioned index cannot be dropped concurrently
-            cure = Cure(text=text, statements=(f"SET lock_timeout = '1s'; DROP INDEX {row['index']}",))
+            cure = Cure(
+                text=text,
+                statements=(f"SET lock_timeout = '1s'; DROP INDEX {row['index']}",),
+                by_hand="It goes under a lock of all partitions at once, and is not built again as easily.",
+            )
         else:
             cure = drop_index(text, row["index"])
         yield seen.finding(

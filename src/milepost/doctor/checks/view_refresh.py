@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from milepost.doctor.checks.check import Check, Limit, Row, Seen
-from milepost.doctor.checks.cures import refresh_view
 from milepost.doctor.finding import Cure, Finding
 from milepost.postgres import load_queries
 
@@ -23,12 +22,15 @@ def judge(rows: Sequence[Row], seen: Seen) -> Iterator[Finding]:
             "warning",
             f"{row['calls']} refreshes of {view} took {row['mean_ms'] / 1000:.2f} s each, the slowest {row['slowest_ms'] / 1000:.2f} s"
             + (", and locked its readers out." if blocking else "."),
-            refresh_view(
-                f"Refresh {view} CONCURRENTLY: its readers go on, and its unique index is there.", view, concurrently=True
+            Cure(
+                text=f"Let the job that refreshes {view} say CONCURRENTLY: its readers go on, and its unique index is there.",
+                statements=(f"REFRESH MATERIALIZED VIEW CONCURRENTLY {view}",),
+                by_hand="The statement is of a job of the application's.",
             )
             if blocking and row["unique"]
             else Cure(
-                text=f"Keep a rollup as data comes in, instead of computing all of {view} again; or refresh only when its sources changed."
+                text=f"Keep a rollup as data comes in, instead of computing all of {view} again; or refresh only when its sources changed.",
+                by_hand="What fills the view, and how often, is a job of the application's.",
             ),
             {
                 "refreshes": row["calls"],

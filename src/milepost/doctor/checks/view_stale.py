@@ -24,6 +24,7 @@ def judge(rows: Sequence[Row], seen: Seen) -> Iterator[Finding]:
                 f"Refresh {row['view']}, by a job that says when it fails; or keep a rollup instead.",
                 row["view"],
                 concurrently=row["unique"],
+                by_hand="" if row["unique"] else "It has no unique index, so that a refresh locks its readers out.",
             ),
             {"age_s": round(row["age_s"]), "source": row["source"], "rows_written": row["changed"], "bytes": row["bytes"]},
         )

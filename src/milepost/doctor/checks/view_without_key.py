@@ -23,7 +23,7 @@ def judge(rows: Sequence[Row], seen: Seen) -> Iterator[Finding]:
             f"{row['view']} ({row['rows']} rows) has no unique index: each refresh locks its readers out.",
             create_index(text, row["view"], [row["column"]], unique=True)
             if row["column"]
-            else Cure(text=f"{text} Its key is for you to say."),
+            else Cure(text=text, by_hand="No column tells its rows apart by the statistics: its key is for a person to say."),
             {"rows": row["rows"], "bytes": row["bytes"], "column": row["column"]},
         )
 

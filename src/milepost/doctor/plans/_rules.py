@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from milepost.doctor.finding import Cure, Finding
-from milepost.doctor.plans._view import View, seconds
+from milepost.doctor.plans._view import STATEMENT, View, seconds
 from milepost.doctor.plans.node import PlanNode
 
 __all__ = ["RULES"]
@@ -34,6 +34,7 @@ def spill(view: View) -> Iterator[Finding]:
             Cure(
                 text=f"Give this statement about {mib} MB of work_mem (its transaction alone: SET LOCAL), or an index in the order it sorts by.",
                 statements=(f"SET LOCAL work_mem = '{mib}MB'",),
+                by_hand=STATEMENT,
             ),
             about=node.kind,
             spilled_kib=spilled_kib,
@@ -69,7 +70,11 @@ def lossy_bitmap(view: View) -> Iterator[Finding]:
             node,
             f"The bitmap over {node.relation} outgrew work_mem: {lossy:,.0f} of {lossy + exact:,.0f} pages were kept as a whole, and "
             f"{checked:,.0f} rows checked in vain.",
-            Cure(text=f"Give this statement about {mib} MB of work_mem.", statements=(f"SET LOCAL work_mem = '{mib}MB'",)),
+            Cure(
+                text=f"Give this statement about {mib} MB of work_mem.",
+                statements=(f"SET LOCAL work_mem = '{mib}MB'",),
+                by_hand=STATEMENT,
+            ),
             lossy_pages=lossy,
             rows_rechecked=checked,
         )
@@ -86,7 +91,8 @@ def sort_without_index(view: View) -> Iterator[Finding]:
         table = view.table(scan) if scan is not None else None
         if scan is None or table is None:
             continue
-        order = ", ".join(str(key).replace(f"{scan.raw['Alias']}.", "") for key in node.raw["Sort Key"])
+        keys = [str(key).replace(f"{scan.raw['Alias']}.", "") for key in node.raw["Sort Key"]]
+        order = ", ".join(keys)
         yield view.finding(
             "plan_sort_without_index",
             node,
@@ -94,6 +100,7 @@ def sort_without_index(view: View) -> Iterator[Finding]:
             Cure(
                 text=f"An index in the order {order}: reading begins at its end and stops after the rows wanted.",
                 statements=(f"CREATE INDEX CONCURRENTLY ON {table.name} ({order})",),
+                operation={"operation": "create_index", "table": table.name, "columns": keys},
             ),
             time_ms=node.time_ms,
             about=scan.relation,
@@ -108,10 +115,14 @@ def trigger_time(view: View) -> Iterator[Finding]:
             continue
         if one.constraint is not None:
             cure = Cure(
-                text=f"Index the columns that refer through {one.constraint}: each row deleted or changed looks for rows that refer to it."
+                text=f"Index the columns that refer through {one.constraint}: each row deleted or changed looks for rows that refer to it.",
+                by_hand="The plan does not name those columns; `milepost doctor check` has a finding that does.",
             )
         else:
-            cure = Cure(text=f"Ask `milepost doctor triggers --measure` what {one.name} costs, and what could take its place.")
+            cure = Cure(
+                text=f"Ask `milepost doctor triggers --measure` what {one.name} costs, and what could take its place.",
+                by_hand="What could take its place is for those findings to say.",
+            )
         yield view.finding(
             "plan_trigger_time",
             view.explained.plan.root,
@@ -133,7 +144,8 @@ def subplan_loops(view: View) -> Iterator[Finding]:
             node,
             f"{node.raw.get('Subplan Name', 'A subquery')} was run {node.loops:,} times, once for each row ({seconds(node.time_ms)}).",
             Cure(
-                text="Join with the subquery grouped by what it is correlated with, or join LATERAL with an index that serves one round."
+                text="Join with the subquery grouped by what it is correlated with, or join LATERAL with an index that serves one round.",
+                by_hand=STATEMENT,
             ),
             time_ms=node.time_ms,
             about=next((one.relation for one in node.walk() if one.relation), None),
@@ -154,7 +166,10 @@ def unpruned_partitions(view: View) -> Iterator[Finding]:
                 "plan_partitions_not_pruned",
                 node,
                 f"{len(empty)} of {len(read)} partitions were read for nothing ({seconds(spent)}).",
-                Cure(text="State a bound on the partition key itself, in its own type, so that the others are left out."),
+                Cure(
+                    text="State a bound on the partition key itself, in its own type, so that the others are left out.",
+                    by_hand=STATEMENT,
+                ),
                 time_ms=spent,
                 about=next((one.relation for one in node.walk() if one.relation), None),
                 partitions=len(read),
@@ -170,7 +185,11 @@ def compiling(view: View) -> Iterator[Finding]:
             "plan_jit",
             plan.root,
             f"Compiling the plan (JIT) took {seconds(plan.jit_ms)} of {seconds(view.total_ms)}.",
-            Cure(text="Turn JIT off for statements like this one, or raise jit_above_cost.", statements=("SET jit = off",)),
+            Cure(
+                text="Turn JIT off for statements like this one, or raise jit_above_cost.",
+                statements=("SET jit = off",),
+                by_hand="It is set in the sessions of such statements alone.",
+            ),
             time_ms=plan.jit_ms,
             about="jit",
         )
@@ -189,7 +208,8 @@ def planning(view: View) -> Iterator[Finding]:
             plan.root,
             f"Planning took {seconds(plan.planning_ms)}, running {seconds(plan.execution_ms)}.",
             Cure(
-                text="Prepare the statement, so that it is planned once; many partitions, joins or indexes make planning long."
+                text="Prepare the statement, so that it is planned once; many partitions, joins or indexes make planning long.",
+                by_hand=STATEMENT,
             ),
             time_ms=0.0,
             about="planning",
@@ -206,7 +226,10 @@ def missing_workers(view: View) -> Iterator[Finding]:
                 "plan_missing_workers",
                 node,
                 f"{planned} workers were planned and {launched} came: others have them.",
-                Cure(text="Raise max_parallel_workers (and max_worker_processes), or let fewer statements run in parallel."),
+                Cure(
+                    text="Raise max_parallel_workers (and max_worker_processes), or let fewer statements run in parallel.",
+                    by_hand="How many cores are to spare is for a person to say.",
+                ),
                 time_ms=node.time_ms,
                 about="workers",
                 planned=planned,

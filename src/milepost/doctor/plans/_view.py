@@ -14,14 +14,17 @@ from milepost.doctor.plans.node import PlanNode
 from milepost.doctor.statements import Node, expression, expression_text, nodes, walk
 from milepost.errors import InvalidInput
 
-__all__ = ["Condition", "View", "index_name", "seconds"]
+__all__ = ["EQUAL", "ROWS_MIN", "STATEMENT", "Condition", "View", "index_name", "seconds"]
 
 OWN_MS_MIN = 1.0
+ROWS_MIN = 1_000  # below, nothing here is worth a word
+EQUAL = "="
 SHARE_MIN = 0.05
 CRITICAL_MS = 1_000.0
 CRITICAL_SHARE = 0.5
 WARNING_SHARE = 0.25
 TEXTUAL = frozenset({"text", "character varying", "character", "name", "bpchar"})
+STATEMENT = "The statement is the application's."  # why no rollout does it
 AND = 1  # BoolExprType
 BITS_SEPARATED = re.compile(r"[^a-z0-9]+")
 

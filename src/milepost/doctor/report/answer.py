@@ -16,11 +16,14 @@ __all__ = ["Answer", "answer_of", "schema"]
 
 
 class CureAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """text: one sentence. statements: SQL, each to be run outside a transaction. operation: of `milepost rollout`, or null."""
+    """text: one sentence. statements: SQL, each to be run outside a transaction. operation: of `milepost rollout`, or null; then
+    by_hand says why there is none.
+    """
 
     text: str
     statements: tuple[str, ...]
     operation: dict[str, Any] | None
+    by_hand: str
 
 
 class FindingAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +37,11 @@ class FindingAnswer(msgspec.Struct, frozen=True, kw_only=True):
     evidence: dict[str, Any]
     cure: CureAnswer
     state: str | None = None
+
+    @property
+    def how(self) -> str:
+        """The command that applies its cure, or why a person must."""
+        return self.cure.by_hand or f"milepost rollout run --finding {self.id}"
 
 
 class CheckAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,5 +138,8 @@ def _finding(one: Finding, state: str | None) -> FindingAnswer:
 
 def _cure(cure: Cure) -> CureAnswer:
     return CureAnswer(
-        text=cure.text, statements=cure.statements, operation=None if cure.operation is None else dict(cure.operation)
+        text=cure.text,
+        statements=cure.statements,
+        operation=None if cure.operation is None else dict(cure.operation),
+        by_hand=cure.by_hand,
     )

@@ -42,5 +42,6 @@ def _finding(finding: FindingAnswer) -> Iterator[str]:
         yield from (f"- {name}: {value}" for name, value in finding.evidence.items())
         yield ""
     yield f"**Cure.** {finding.cure.text}\n"
+    yield f"{finding.cure.by_hand or f'`{finding.how}`'}\n"
     if finding.cure.statements:
         yield "```sql\n" + "\n".join(f"{statement};" for statement in finding.cure.statements) + "\n```\n"

@@ -77,7 +77,7 @@ def _finding(finding: FindingAnswer) -> str:
     return (
         f'<section class="{finding.severity}" id="{escape(finding.id)}"><h3>{escape(finding.object)} '
         f"<small>{escape(finding.check)}</small>{state}</h3><p>{escape(finding.detail)}</p>"
-        f'<p class="cure">{escape(finding.cure.text)}</p>{sql}'
+        f'<p class="cure">{escape(finding.cure.text)}</p>{sql}<p class="facts">{escape(finding.how)}</p>'
         f"<details><summary>Evidence</summary><dl>{evidence}</dl></details></section>"
     )
 

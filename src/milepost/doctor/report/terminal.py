@@ -58,3 +58,4 @@ def _finding(finding: FindingAnswer) -> Iterator[RenderableType]:
     yield Padding(Text.assemble(("→ ", "green"), finding.cure.text), (0, 0, 0, 2), expand=False)
     for statement in finding.cure.statements:
         yield Padding(Text(f"{statement};", style="green"), (0, 0, 0, 4), expand=False)
+    yield Padding(Text(finding.how, style="dim"), (0, 0, 0, 4), expand=False)

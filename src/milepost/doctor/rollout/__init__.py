@@ -8,9 +8,10 @@ It fails in one of three ways. An operation that cannot be done is rolled back, 
 connection that is lost leaves the journal as it is: run again. What is not valid is refused before anything is touched.
 """
 
+from milepost.doctor.rollout.cure import change_curing
 from milepost.doctor.rollout.file import Change, read_change
 from milepost.doctor.rollout.journal import Standing, standing
 from milepost.doctor.rollout.run import Outcome, Rollout
 from milepost.doctor.rollout.waits import Waits
 
-__all__ = ["Change", "Outcome", "Rollout", "Standing", "Waits", "read_change", "standing"]
+__all__ = ["Change", "Outcome", "Rollout", "Standing", "Waits", "change_curing", "read_change", "standing"]

@@ -23,33 +23,37 @@ from typing import Any
 
 import msgspec
 
+from milepost.doctor.promises import Promise
 from milepost.doctor.rollout.operation import Operation
 from milepost.doctor.rollout.operations import OPERATIONS
 from milepost.errors import InvalidInput
 
-__all__ = ["Change", "read_change"]
+__all__ = ["Change", "read_change", "toml_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """Operations in order. tables: the same as they were written, which is what the journal keeps."""
+    """Operations in order. tables: the same as they were written, which is what the journal keeps. promises: of the findings that it
+    cures.
+    """
 
     name: str
     operations: tuple[Operation, ...]
     tables: tuple[Mapping[str, Any], ...]
+    promises: tuple[Promise, ...] = ()
 
     @property
     def digest(self) -> str:
         return blake2b(json.dumps(self.tables, sort_keys=True, default=str).encode(), digest_size=16).hexdigest()
 
     @classmethod
-    def of(cls, name: str, tables: Iterable[Mapping[str, Any]]) -> Change:
+    def of(cls, name: str, tables: Iterable[Mapping[str, Any]], promises: Iterable[Promise] = ()) -> Change:
         """From mappings such as a cure's `operation`. Raises `InvalidInput` with the number of the operation and the field."""
         listed = tuple(dict(table) for table in tables)
         if not listed:
             raise InvalidInput(f"{name}: there are no operations ([[operations]]).")
         made = tuple(_operation(f"{name}: operation {number}", table) for number, table in enumerate(listed, start=1))
-        return cls(name=name, operations=made, tables=listed)
+        return cls(name=name, operations=made, tables=listed, promises=tuple(promises))
 
 
 def read_change(path: Path) -> Change:
@@ -66,6 +70,21 @@ def read_change(path: Path) -> Change:
             f"{path}: a rollout has `name` and `[[operations]]`, and nothing else; found {', '.join(sorted(found))}."
         )
     return Change.of(str(found.get("name", path.stem)), found.get("operations", []))
+
+
+def toml_of(operations: Iterable[Mapping[str, Any]]) -> str:
+    """The operations as a file has them."""
+    tables = ("".join(f"{key} = {_value(value)}\n" for key, value in table.items()) for table in operations)
+    return "\n".join(f"[[operations]]\n{table}" for table in tables)
+
+
+def _value(value: Any) -> str:
+    """Texts, numbers and truths are written alike in JSON."""
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{json.dumps(key)} = {_value(one)}" for key, one in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _operation(where: str, table: Mapping[str, Any]) -> Operation:

@@ -51,6 +51,11 @@ class Standing:
     def ended(self) -> bool:
         return self.state in ("completed", "rolled_back")
 
+    @property
+    def untouched(self) -> bool:
+        """Begun, and nothing was done yet."""
+        return self.state == "starting" and all(entry.state == "pending" for entry in self.operations)
+
 
 async def standing(connection: Connection, digest: str | None = None) -> Standing | None:
     """The change under way, else the last; None if there never was one. Reads only. digest: only that content's."""

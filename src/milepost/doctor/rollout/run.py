@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from milepost.doctor import promises
 from milepost.doctor.rollout.file import Change
 from milepost.doctor.rollout.journal import Entry, Journal, Standing, standing
 from milepost.doctor.rollout.operation import Operation
@@ -20,6 +21,7 @@ from milepost.doctor.rollout.waits import Waits
 from milepost.doctor.rollout.work import Event, Work
 from milepost.doctor.target import Target
 from milepost.errors import Conflict, DatabaseUnavailable, MilepostError, NotFound
+from milepost.faults import reach
 from milepost.postgres import Connection, advisory_lock, translated
 
 __all__ = ["LOCK", "Outcome", "Rollout"]
@@ -58,8 +60,8 @@ class Rollout:
         async with target.writing(settings=SESSION) as connection, advisory_lock(connection, LOCK, timeout_s=LOCK_WAIT_S):
             yield cls(target, connection, waits or Waits(), say)
 
-    async def run(self, change: Change, *, hold: bool = False) -> Outcome:
-        """Goes on with this change where it is, or begins it. Completed before: nothing happens.
+    async def run(self, change: Change, *, hold: bool = False, again: bool = False) -> Outcome:
+        """Goes on with this change where it is, or begins it. Completed before: nothing happens, unless it is wanted `again`.
 
         An operation that fails is rolled back with those before it; the outcome has the error. Raises `Conflict` if another change is
         under way, `DatabaseUnavailable` when the connection is lost: run again.
@@ -71,12 +73,15 @@ class Rollout:
                     f"{newest.name} is under way ({newest.state}): run it to its end or roll it back first.", name=newest.name
                 )
             found = await standing(self._connection, change.digest)
-            if found is not None and found.state == "completed":
+            if found is not None and found.state == "completed" and not again:
                 return Outcome(standing=found)
             if found is None or found.ended:
                 await Journal.prepare(self._connection)
                 await Journal.begin(self._connection, change.name, change.digest, change.tables)
                 found = await self._found(change)
+            if change.promises and found.untouched:
+                expect = promises.expecting(await promises.kept(self._target))
+                await promises.begin(self._connection, self._target, found.rollout_id, change.promises, expect, self._note)
         if found.state == "rolling_back":
             return Outcome(standing=await self._roll_back(found))
         journal = Journal(self._connection, found.rollout_id)
@@ -88,19 +93,29 @@ class Rollout:
                     raise
                 return Outcome(standing=await self._roll_back(await self._found(change), str(error)), error=error)
             await journal.set("held")
+            reach("rollout.step")
         if not hold:
             await self._complete(change, journal)
+            await promises.finish(self._connection, self._target, found.rollout_id, self._note)
         return Outcome(standing=await self._found(change))
 
-    async def roll_back(self) -> Outcome:
-        """Takes back the change under way, or the last one. Raises `NotFound` if there is none, `Conflict` if it cannot be taken back."""
+    async def judge(self, found: Standing) -> promises.Verdict:
+        """Whether a change that is held helps, by the statements of which its promises are. Raises nothing of its own."""
+        verdict = await promises.judge(self._connection, self._target, found.rollout_id, self._note)
+        reach("rollout.step")
+        return verdict
+
+    async def roll_back(self, why: str | None = None) -> Outcome:
+        """Takes back the change under way, or the last one. why: for the journal. Raises `NotFound` if there is none, `Conflict` if it
+        cannot be taken back.
+        """
         with translated(self._connection):
             found = await standing(self._connection)
         if found is None:
             raise NotFound("There was no rollout on this database.")
         if found.state == "rolled_back":
             return Outcome(standing=found)
-        return Outcome(standing=await self._roll_back(found))
+        return Outcome(standing=await self._roll_back(found, why))
 
     # ── Acts ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -156,6 +171,9 @@ class Rollout:
     def _work(self, rollout_id: int, entry: Entry) -> Work:
         journal = Journal(self._connection, rollout_id)
         return Work(self._connection, self._target, self._waits, journal, entry.position, entry.memory, self._say)
+
+    def _note(self, text: str) -> None:
+        self._say(Event(text=text))
 
     def _tell(self, act: str, operation: Operation) -> None:
         self._say(Event(text=f"{act}: {operation.describe()}"))

@@ -25,6 +25,16 @@ CHEAP_SHARE = 0.05  # of a write's time: below, a trigger that only does its wor
 CHEAP_MS = 0.005  # a row
 WARNING_SHARE, CRITICAL_SHARE = 0.25, 0.5
 UPDATE = re.compile(r"\bUPDATE\b(?! OF)")
+# Why no rollout does it.
+BY_HAND: Final = {
+    "generated": "An application that sends a value of its own gets another result: look first.",
+    "jobs": "What is to be done after the commit is code that is not there yet.",
+    "debounce": "Who listens has to be ready for it.",
+    "fold": "What is read from that total has to be read elsewhere.",
+    "capture": "What reads the copies has to be ready for them to come after the commit.",
+    "statement": "Its function has to be written anew.",
+    "merge": "Their functions have to be written as one.",
+}
 MILEPOST: Final = {
     "fold": "Let a rollup have the total (milepost folds a batch's contributions at once), or add up when it is read.",
     "capture": "Let logical decoding carry the changes: `milepost` captures tables without triggers, after the commit.",
@@ -68,7 +78,7 @@ class Verdict:
             severity=severity,
             object=self.trigger.id,
             detail=self.reason,
-            cure=Cure(text=self.cure, statements=self.statements, operation=_operation(self)),
+            cure=_cure(self),
             evidence=evidence,
         )
 
@@ -235,6 +245,12 @@ def _mergeable(trigger: Trigger, body: Body) -> bool:
 
 def _beside(one: Trigger, other: Trigger) -> bool:
     return one.table == other.table and set(one.events) == set(other.events)
+
+
+def _cure(verdict: Verdict) -> Cure:
+    operation = _operation(verdict)
+    by_hand = BY_HAND[verdict.action] if operation is None else ""
+    return Cure(text=verdict.cure, statements=verdict.statements, operation=operation, by_hand=by_hand)
 
 
 def _operation(verdict: Verdict) -> dict[str, object] | None:

@@ -14,10 +14,13 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Final
 
+from milepost.doctor.rollout.lint.shape import Shape, differences, shape_of
+from milepost.doctor.rollout.lint.suggest import Outcome, Suggested, suggested
+from milepost.doctor.rollout.lint.whole import seen_whole
 from milepost.doctor.scratch import Scratch
 from milepost.doctor.statements import Statement, parse
 from milepost.errors import MilepostError, Timeout
-from milepost.postgres import Connection, dict_row, load_queries, sql, translated
+from milepost.postgres import Connection, load_queries, sql, translated
 
 __all__ = ["STRENGTH", "Measured", "measured"]
 
@@ -44,7 +47,8 @@ LOOK_S = 0.01
 class Measured:
     """What one statement did to what was there before the file. locks: the strongest, by relation. rewrites, scans: relations. lost:
     tables and columns that are gone under their name. retyped, tightened: columns with another type, or that are not null now. added:
-    new columns as `table.column` and their types. error: what PostgreSQL said, if it failed. alone: it can have no transaction.
+    new columns as `table.column` and their types. operations: of `milepost rollout` that have the same outcome, or, if `precedes`, after which
+    the statement does no harm. error: what PostgreSQL said, if it failed. alone: it can have no transaction.
     """
 
     line: int
@@ -58,18 +62,12 @@ class Measured:
     retyped: tuple[str, ...] = ()
     tightened: tuple[str, ...] = ()
     added: Mapping[str, str] = field(default_factory=dict)
+    operations: Suggested = ()
+    precedes: bool = False
     error: str | None = None
     alone: bool = False
     in_transaction: bool = False
     lock_timeout: str = "0"
-
-
-@dataclass(frozen=True)
-class _Shape:
-    """The clone's relations and columns at one moment."""
-
-    relations: Mapping[int, dict[str, Any]]
-    columns: Mapping[tuple[int, int], dict[str, Any]]
 
 
 async def measured(scratch: Scratch, text: str) -> list[Measured]:
@@ -79,7 +77,7 @@ async def measured(scratch: Scratch, text: str) -> list[Measured]:
     async with scratch.connect() as acting, scratch.connect() as watching:
         for (view,) in await (await acting.execute(queries.unfilled)).fetchall():
             await acting.execute(sql.SQL(queries.fill).format(view=sql.SQL(view)))
-        first = await _shape(watching)
+        first = await shape_of(watching)
         for statement in parse(text):
             at = max(at, text.find(statement.text.strip(), at))
             line = text.count("\n", 0, at) + 1
@@ -88,19 +86,19 @@ async def measured(scratch: Scratch, text: str) -> list[Measured]:
                 in_transaction = statement.text.split()[0].lower().rstrip(";") in ("begin", "start")
                 continue
             found.append(await _one(scratch, acting, watching, first, statement, line, in_transaction))
-    return found
+        return seen_whole(found, first, await shape_of(watching))
 
 
 async def _one(
     scratch: Scratch,
     acting: Connection,
     watching: Connection,
-    first: _Shape,
+    first: Shape,
     statement: Statement,
     line: int,
     in_transaction: bool,
 ) -> Measured:
-    before = await _shape(watching)
+    before = await shape_of(watching)
     timeout = (await (await acting.execute(queries.lock_timeout)).fetchall())[0][0]
     plain: dict[str, Any] = {
         "line": line,
@@ -122,44 +120,22 @@ async def _one(
             locks = await _alone(scratch, watching, acting, before, statement.text)
         except MilepostError as second:
             return Measured(**plain, error=str(second))
-    after = await _shape(watching)
+    after = await shape_of(watching)
     known = {oid: row for oid, row in before.relations.items() if oid in first.relations}
     rewritten = [oid for oid, row in known.items() if oid in after.relations and after.relations[oid]["file"] != row["file"]]
+    outcome = Outcome(statement=statement, known=known, before=before, after=after, rewritten=frozenset(rewritten))
+    operations, precedes = suggested(outcome)
     return Measured(
         **plain,
         locks={known[oid]["name"]: mode for oid, mode in locks.items() if oid in known},
         kinds={known[oid]["name"]: known[oid]["kind"] for oid in locks if oid in known},
-        rewrites=tuple(known[oid]["name"] for oid in rewritten),
+        # A sequence is a page.
+        rewrites=tuple(known[oid]["name"] for oid in rewritten if known[oid]["kind"] != "S"),
         scans=tuple(known[oid]["name"] for oid in scans if oid in known),
-        **_differences(known, before, after),
+        operations=operations,
+        precedes=precedes,
+        **vars(differences(known, before, after)),
     )
-
-
-def _differences(known: Mapping[int, dict[str, Any]], before: _Shape, after: _Shape) -> dict[str, Any]:
-    """What clients would notice, of relations that were there."""
-    lost = [
-        row["name"]
-        for oid, row in known.items()
-        if row["kind"] not in "iI" and after.relations.get(oid, {}).get("name") != row["name"]
-    ]
-    retyped, tightened = [], []
-    for key, row in before.columns.items():
-        if key[0] not in known or key[0] not in after.relations:
-            continue
-        name = f"{known[key[0]]['name']}.{row['name']}"
-        now = after.columns.get(key)
-        if now is None or now["name"] != row["name"]:
-            lost.append(name)
-        elif now["type"] != row["type"]:
-            retyped.append(name)
-        elif now["not_null"] and not row["not_null"]:
-            tightened.append(name)
-    added = {
-        f"{after.relations[key[0]]['name']}.{row['name']}": row["type"]
-        for key, row in after.columns.items()
-        if key not in before.columns and key[0] in after.relations and after.relations[key[0]]["kind"] in "rp"
-    }
-    return {"lost": tuple(lost), "retyped": tuple(retyped), "tightened": tuple(tightened), "added": added}
 
 
 async def _inside(acting: Connection, text: str) -> tuple[dict[int, str], set[int]]:
@@ -174,7 +150,7 @@ async def _inside(acting: Connection, text: str) -> tuple[dict[int, str], set[in
     return locks, {oid for oid, scans in after.items() if scans > before.get(oid, 0)}
 
 
-async def _alone(scratch: Scratch, watching: Connection, acting: Connection, before: _Shape, text: str) -> dict[int, str]:
+async def _alone(scratch: Scratch, watching: Connection, acting: Connection, before: Shape, text: str) -> dict[int, str]:
     """Once only to see which lock it asks for first, then to its end, looked at in each of its waits."""
     tables = [row["name"] for row in before.relations.values() if row["kind"] in "rpm"]
     pid = acting.info.backend_pid
@@ -210,7 +186,7 @@ async def _alone(scratch: Scratch, watching: Connection, acting: Connection, bef
     return seen
 
 
-def _kind(shape: _Shape, name: str) -> str:
+def _kind(shape: Shape, name: str) -> str:
     return next(str(row["kind"]) for row in shape.relations.values() if row["name"] == name)
 
 
@@ -243,13 +219,6 @@ def _stronger(seen: dict[int, str], more: Mapping[int, str]) -> None:
     for oid, mode in more.items():
         if oid not in seen or STRENGTH.index(mode) > STRENGTH.index(seen[oid]):
             seen[oid] = mode
-
-
-async def _shape(connection: Connection) -> _Shape:
-    cursor = connection.cursor(row_factory=dict_row)
-    relations = await (await cursor.execute(queries.relations)).fetchall()
-    columns = await (await cursor.execute(queries.columns)).fetchall()
-    return _Shape({row["oid"]: row for row in relations}, {(row["table_oid"], row["attnum"]): row for row in columns})
 
 
 @asynccontextmanager

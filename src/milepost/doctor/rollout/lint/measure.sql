@@ -1,16 +1,3 @@
--- name: relations
--- What was there before a statement, and the file it lies in: another file is a rewrite.
-SELECT c.oid::bigint AS oid, c.oid::regclass::text AS name, c.relkind::text AS kind, pg_relation_filenode(c.oid)::bigint AS file,
-       i.indrelid::bigint AS table_oid
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_index i ON i.indexrelid = c.oid
-WHERE c.relkind IN ('r', 'p', 'm', 'i', 'I', 'v') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema';
-
--- name: columns
--- By table and number, which a new name does not change.
-SELECT a.attrelid::bigint AS table_oid, a.attnum, a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, a.attnotnull AS not_null
-FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p', 'm', 'v') AND a.attnum > 0 AND NOT a.attisdropped AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema';
-
 -- name: locks
 -- Held or asked for by that session, on relations.
 SELECT DISTINCT relation::bigint AS oid, mode FROM pg_locks WHERE pid = %(pid)s AND locktype = 'relation' AND relation IS NOT NULL

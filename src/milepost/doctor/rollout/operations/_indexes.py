@@ -8,7 +8,7 @@ from milepost.doctor.rollout.names import Table, split_name
 from milepost.doctor.rollout.work import Work
 from milepost.postgres import load_queries, sql
 
-__all__ = ["Index", "drop_concurrently", "index_named", "queries"]
+__all__ = ["Index", "drop_concurrently", "index_named", "leaves", "queries"]
 
 queries = load_queries(__package__, "indexes.sql")
 
@@ -61,6 +61,8 @@ async def drop_concurrently(work: Work, schema: str, name: str) -> None:
 
 
 async def leaves(work: Work, table: Table) -> list[Table]:
-    """The partitions of a partitioned table, the smallest first."""
+    """The partitions of a partitioned table that have rows, the smallest first; of another table, itself."""
+    if table.kind != "p":
+        return [table]
     found = await work.rows(queries.leaves, {"table": table.oid})
     return [Table(**row, kind="r", rows=0, columns=table.columns) for row in found]

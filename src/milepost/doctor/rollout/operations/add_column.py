@@ -18,6 +18,7 @@ from typing import ClassVar
 from milepost.doctor.rollout.backfill import backfill
 from milepost.doctor.rollout.names import Table
 from milepost.doctor.rollout.operation import Operation
+from milepost.doctor.rollout.operations.set_not_null import SetNotNull
 from milepost.doctor.rollout.work import Work
 from milepost.errors import Conflict
 from milepost.postgres import load_queries, sql
@@ -56,19 +57,23 @@ class AddColumn(Operation, frozen=True, kw_only=True):
         parts = {"table": table.identifier, "column": sql.Identifier(self.column), "type": sql.SQL(self.type)}
         if "added" not in work.memory:
             each = self.default is not None and await self._differs(work)
-            if each and self.not_null:
-                raise Conflict(f"{self.default} differs from row to row: let a `set_not_null` follow instead of `not_null`.")
             words: list[sql.Composable] = (
                 [] if self.default is None or each else [sql.SQL("DEFAULT ({})").format(sql.SQL(self.default))]
             )
-            words += [sql.SQL("NOT NULL")] if self.not_null else []
+            words += [sql.SQL("NOT NULL")] if self.not_null and not each else []
             statements = [sql.SQL(queries.add).format(rest=sql.SQL(" ").join(words), **parts)]
             if each:
                 statements.append(sql.SQL(queries.set_default).format(value=sql.SQL(f"({self.default})"), **parts))
             await work.briefly(*statements, lock="access_exclusive", tables=(table,), remember={"added": True, "each": each})
         if work.memory["each"]:
             await self._fill(work, table)
+            if self.not_null:
+                await SetNotNull(table=self.table, column=self.column).start(work)
         await work.step("added")
+
+    async def complete(self, work: Work) -> None:
+        if work.memory["each"] and self.not_null:
+            await SetNotNull(table=self.table, column=self.column).complete(work)
 
     async def roll_back(self, work: Work) -> None:
         if "added" in work.memory:

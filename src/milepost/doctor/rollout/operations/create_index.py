@@ -12,6 +12,8 @@
 
 It waits for every transaction that was open on the table, and for old snapshots anywhere, but nobody waits for it. A build that was
 cancelled, or that found a duplicate, leaves an invalid index: the catalogue is asked, and that one is dropped.
+
+Of a partitioned table, each partition's index is built so, one after the other; then the table's, which takes over what is there in a moment.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ import msgspec
 
 from milepost.doctor.rollout.names import Table, fitted
 from milepost.doctor.rollout.operation import Operation
-from milepost.doctor.rollout.operations._indexes import drop_concurrently, index_named
+from milepost.doctor.rollout.operations._indexes import drop_concurrently, index_named, leaves
 from milepost.doctor.rollout.operations._indexes import queries as of_indexes
 from milepost.doctor.rollout.work import Work
 from milepost.errors import Conflict
@@ -32,6 +34,8 @@ from milepost.postgres import load_queries, sql
 __all__ = ["CreateIndex"]
 
 queries = load_queries(__package__, "create_index.sql")
+
+KINDS = ("r", "m", "p")
 
 
 class CreateIndex(Operation, frozen=True, kw_only=True):
@@ -57,34 +61,50 @@ class CreateIndex(Operation, frozen=True, kw_only=True):
         return f"create {'unique ' if self.unique else ''}index {self.name or 'on'} {self.table} ({', '.join(self.columns)})"
 
     async def validate(self, work: Work) -> None:
-        table = await work.table(self.table, ("r", "m"))
-        if await work.value(of_indexes.name_taken, {"schema": table.schema, "name": self._name()}):
-            raise Conflict(
-                f"There is a relation {self._name()} in {table.schema} already: give another `name`.", name=self._name()
-            )
+        table = await work.table(self.table, KINDS)
+        for place, name in ((table, self._name()), *((leaf, self._name_on(leaf, table)) for leaf in await leaves(work, table))):
+            if await work.value(of_indexes.name_taken, {"schema": place.schema, "name": name}):
+                raise Conflict(f"There is a relation {name} in {place.schema} already: give another `name`.", name=name)
 
     async def start(self, work: Work) -> None:
-        table = await work.table(self.table, ("r", "m"))
-        schema, name = table.schema, self._name()
+        table = await work.table(self.table, KINDS)
         if "index" not in work.memory:
             # Before the build: whoever comes after a kill must know that what is there, valid or not, is ours.
-            await work.remember(index=name, schema=schema)
-
-        async def valid() -> bool:
-            found = await index_named(work, name, schema)
-            return found is not None and found.valid
-
-        async def clear() -> None:
-            await drop_concurrently(work, schema, name)
-
-        if not await valid():
-            await work.build(self._statement(table), done=valid, clear=clear)
+            await work.remember(index=self._name(), schema=table.schema)
+        for leaf in await leaves(work, table):
+            await self._build(work, table, leaf)
+        if table.kind == "p" and await index_named(work, self._name(), table.schema) is None:
+            statement = self._statement(table, self._name(), concurrently=False)
+            await work.briefly(statement, lock="share_row_exclusive", tables=(table,))
         await work.step("built")
 
     async def roll_back(self, work: Work) -> None:
         if "index" in work.memory:
-            await drop_concurrently(work, work.memory["schema"], work.memory["index"])
+            table = await work.table(self.table, KINDS)
+            if table.kind == "p":
+                # It takes what was attached with it; what was not yet is dropped below.
+                name = sql.Identifier(work.memory["schema"], work.memory["index"])
+                await work.briefly(sql.SQL(of_indexes.drop).format(index=name), lock="access_exclusive", tables=(table,))
+            for leaf in await leaves(work, table):
+                await drop_concurrently(work, leaf.schema, self._name_on(leaf, table))
         await work.step("dropped")
+
+    async def _build(self, work: Work, table: Table, leaf: Table) -> None:
+        name = self._name_on(leaf, table)
+
+        async def valid() -> bool:
+            found = await index_named(work, name, leaf.schema)
+            return found is not None and found.valid
+
+        async def clear() -> None:
+            await drop_concurrently(work, leaf.schema, name)
+
+        if not await valid():
+            await work.build(self._statement(leaf, name, concurrently=True), done=valid, clear=clear)
+
+    def _name_on(self, leaf: Table, table: Table) -> str:
+        """Of the table itself its own; of a partition one that is made from the partition's name."""
+        return self._name() if leaf.oid == table.oid else fitted(f"{leaf.name}_{self._name()}")
 
     def _name(self) -> str:
         """As PostgreSQL would name it, but always the same."""
@@ -94,7 +114,7 @@ class CreateIndex(Operation, frozen=True, kw_only=True):
         words = [re.sub(r"\W+", "_", column).strip("_").lower() for column in self.columns]
         return fitted("_".join([bare, *words, "idx"]))
 
-    def _statement(self, table: Table) -> sql.Composed:
+    def _statement(self, table: Table, name: str, *, concurrently: bool) -> sql.Composed:
         def element(text: str) -> sql.Composable:
             return sql.Identifier(text) if text in table.columns else sql.SQL(text)
 
@@ -110,7 +130,8 @@ class CreateIndex(Operation, frozen=True, kw_only=True):
             rest.append(sql.SQL("WHERE {}").format(sql.SQL(self.where)))
         return sql.SQL(queries.build).format(
             unique=sql.SQL("UNIQUE" if self.unique else ""),
-            name=sql.Identifier(self._name()),
+            concurrently=sql.SQL("CONCURRENTLY" if concurrently else ""),
+            name=sql.Identifier(name),
             table=table.identifier,
             method=sql.Identifier(self.method),
             columns=sql.SQL(", ").join(element(text) for text in self.columns),

@@ -1,6 +1,6 @@
 -- name: build
 -- Without IF NOT EXISTS, which reports success over an invalid index.
-CREATE {unique} INDEX CONCURRENTLY {name} ON {table} USING {method} ({columns}) {rest};
+CREATE {unique} INDEX {concurrently} {name} ON {table} USING {method} ({columns}) {rest};
 
 -- name: storage
 -- Storage parameters of the index.

@@ -26,6 +26,10 @@ SELECT EXISTS (
     SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = %(name)s AND n.nspname = %(schema)s
 );
 
+-- name: drop
+-- Of a partitioned table, with those of its partitions: that cannot be concurrent.
+DROP INDEX IF EXISTS {index};
+
 -- name: drop_concurrently
 -- Waits for those who use the table, and blocks nobody.
 DROP INDEX CONCURRENTLY IF EXISTS {index};

@@ -3,6 +3,8 @@
 operation = "refresh_view"
 view = "public.sales_per_day"
 unique = ["day"]        # columns of a unique index, made if there is none
+
+One that was never filled is filled: whoever reads it before gets an error, and waits meanwhile.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ class RefreshView(Operation, frozen=True, kw_only=True):
     async def validate(self, work: Work) -> None:
         table = await work.table(self.view, ("m",))
         if not await work.value(queries.is_populated, {"table": table.oid}):
-            raise Conflict(f"{table} was never filled: its first refresh cannot be concurrent, and has no reader to block.")
+            return
         if not await work.value(queries.has_unique, {"table": table.oid}):
             if not self.unique:
                 raise Conflict(f"{table} has no unique index over all its rows: name the columns of one in `unique`.")
@@ -45,6 +47,10 @@ class RefreshView(Operation, frozen=True, kw_only=True):
 
     async def start(self, work: Work) -> None:
         table = await work.table(self.view, ("m",))
+        if not await work.value(queries.is_populated, {"table": table.oid}):
+            await work.alone(sql.SQL(queries.fill).format(view=table.identifier))
+            await work.step("filled")
+            return
         # Asked before what is there: after a kill, the index may be ours and half built.
         if "index" in work.memory or not await work.value(queries.has_unique, {"table": table.oid}):
             await self._index().start(work)
@@ -52,7 +58,9 @@ class RefreshView(Operation, frozen=True, kw_only=True):
         await work.step("refreshed")
 
     async def roll_back(self, work: Work) -> None:
-        await self._index().roll_back(work)
+        if "index" in work.memory:
+            await self._index().roll_back(work)
+        await work.step("left as it is")
 
     def _index(self) -> CreateIndex:
         return CreateIndex(table=self.view, columns=self.unique, unique=True)

@@ -8,6 +8,10 @@ SELECT EXISTS (
 -- One that was never filled has nothing to compare with.
 SELECT relispopulated FROM pg_class WHERE oid = %(table)s;
 
+-- name: fill
+-- The first time; nobody can have read it before.
+REFRESH MATERIALIZED VIEW {view};
+
 -- name: refresh
 -- Readers go on with the old rows until the new ones are in.
 REFRESH MATERIALIZED VIEW CONCURRENTLY {view};

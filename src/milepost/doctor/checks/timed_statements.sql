@@ -4,7 +4,7 @@ WITH counted AS (
     SELECT s.queryid, sum(s.calls) AS calls, sum(s.total_exec_time) AS total_ms, sum(s.rows) AS rows,
            sum(s.shared_blks_read)::float8 / greatest(1, sum(s.shared_blks_read + s.shared_blks_hit)) AS read_part, min(s.query) AS query
     FROM pg_stat_statements s
-WHERE s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+    WHERE s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
       AND s.queryid IS NOT NULL AND s.query ~* '^([[:space:]]|--[^\n]*\n|/[*].*?[*]/)*(select|insert|update|delete|merge|with|values)\y' AND s.query !~ '^/[*] checks/'
     GROUP BY s.queryid
 ), known AS (
@@ -16,6 +16,14 @@ SELECT c.queryid::text AS id, c.calls::bigint AS calls, c.total_ms / c.calls AS 
        left(regexp_replace(c.query, '[[:space:]]+', ' ', 'g'), 300) AS query
 FROM counted c, known k
 WHERE c.total_ms / c.calls >= %(mean_ms_min)s AND c.calls >= %(calls_min)s AND c.total_ms >= %(total_ms_min)s
-  AND c.calls * 60 / k.age_s < %(per_min)s
+  AND {often}
 ORDER BY c.total_ms DESC
 LIMIT 20;
+
+-- name: often
+-- What is asked at least so often.
+c.calls * 60 / k.age_s >= %(per_min)s
+
+-- name: seldom
+-- What is asked less often.
+c.calls * 60 / k.age_s < %(per_min)s
