@@ -12,6 +12,7 @@ from milepost.jobs.growth import record_growth
 from milepost.jobs.job import Job, Work
 from milepost.jobs.retention import retain
 from milepost.jobs.reviews import report_capacity, review_indexes, review_vacuum
+from milepost.jobs.samples import verify_samples
 from milepost.jobs.summary import summarize
 from milepost.jobs.views import refresh_views
 from milepost.storage.archive import run_once
@@ -45,6 +46,12 @@ JOBS: tuple[Job, ...] = (
         every="day",
         run=_archive,
         timeout_s=12 * 3600.0,
+    ),
+    Job(
+        name="verify",
+        about="Recompute a sample of the numbers, and compare a few files of the archive.",
+        every="day",
+        run=verify_samples,
     ),
     Job(name="growth", about="Record how much each tenant stores, by tier and kind.", every="day", run=record_growth),
     Job(name="erasures", about="Finish erasures that a process left half done.", every="hour", run=erasures),

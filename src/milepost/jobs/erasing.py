@@ -3,19 +3,18 @@
     done = await erase_actor(db, settings, tenant, "user-17", totals="keep", by="key 3f…")
 
 The lane's steps take the actor from every table that is read (`milepost.intake.erase`). Then, here, its rows leave the dead letters, the
-search index and the files of the archive, which are written anew. The receipt says what was removed where, and until when the rest holds copies: the queue's tables, which
-rotate, and backups. It is signed with the deployment's secret, and names nobody. Killed anywhere, the job `erasures` does the rest: the
-ledger has the hash, by which each name in a payload is told, and never the name.
+search index and the files of the archive, which are written anew, and its contents and files the object store. The receipt says what was
+removed where, and until when the rest holds copies: the queue's tables, which rotate, and backups. It is signed with the deployment's
+secret, and names nobody. Killed anywhere, the job `erasures` does the rest: the ledger has the hash, by which each name in a payload is
+told, and never the name.
 """
 
 from __future__ import annotations
 
-import hmac
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
-import msgspec
 import structlog
 
 from milepost import faults
@@ -27,14 +26,19 @@ from milepost.jobs.job import Work
 from milepost.postgres import Connection, Database, Jsonb, load_queries, translated
 from milepost.schema.models import current_model
 from milepost.settings import Settings
+from milepost.storage.content import Contents
+from milepost.storage.files_unused import collect_files
+from milepost.storage.moving import collect_erased
+from milepost.storage.objects import object_store
 from milepost.storage.rewrite import rewrite
+from milepost.storage.signed import holds, signature_of
 
 __all__ = ["erase_actor", "erasure_shown", "erasures", "ledger", "reapply", "receipt_holds"]
 
 queries = load_queries(__package__, "erasing.sql")
 
 _log = structlog.get_logger(__name__)
-_encode = msgspec.json.Encoder(order="deterministic").encode
+SIGNED_AS = "erasure receipt"
 ROTATIONS = 2  # a batch is in a table that is being written, and then in one that waits to be emptied
 
 
@@ -96,17 +100,22 @@ async def _finish(db: Database, settings: Settings, tenant: Tenant, number: int,
             letters, unread = await _clean_letters(owner, tenant.tenant_id, subject, secret)
             archived = await (await owner.execute(queries.archived, whose)).fetchone()
             cold = await rewrite(db, tenant.tenant_id, actors=[archived[0]], at_once=True) if archived is not None else None
+            # Those of the actor that nobody else names, and whatever else of the tenant is due.
+            while await collect_files(owner, object_store(settings), tenant_id=tenant.tenant_id):
+                pass
+            contents = await collect_erased(owner, Contents(object_store(settings)), tenant.tenant_id)
             faults.reach("erase.cleaned")
             shown = await erasure_shown(owner, tenant.tenant_id, number)
             removed = dict(shown["removed"])
-            for what, rows in (("search_document", documents), ("dead_letter", letters), ("cold", cold.rows if cold else 0)):
+            gone = {"search_document": documents, "dead_letter": letters, "cold": cold.rows if cold else 0, "content": contents}
+            for what, rows in gone.items():
                 if rows:
                     removed[what] = removed.get(what, 0) + rows
             if unread:
                 _log.warning("dead letters that nobody can read were left alone", tenant_id=tenant.tenant_id, letters=unread)
             now = datetime.now(UTC)
             receipt = _receipt(shown, removed, tenant, subject, settings, now)
-            receipt["signature"] = _signature(receipt, secret)
+            receipt["signature"] = signature_of(SIGNED_AS, receipt, secret)
             values = {**whose, "at": now, "removed": Jsonb(removed), "receipt": Jsonb(receipt)}
             await owner.execute(queries.finish, values)
             faults.reach("erase.finished")
@@ -157,16 +166,11 @@ def _receipt(
     }
 
 
-def _signature(receipt: dict[str, Any], secret: bytes) -> str:
-    signed = {name: value for name, value in receipt.items() if name != "signature"}
-    return hmac.digest(secret, b"erasure receipt\0" + _encode(signed), "sha256").hex()
-
-
 async def receipt_holds(owner: Connection, receipt: dict[str, Any]) -> bool:
     """Whether this deployment gave the receipt, as it is."""
     row = await (await owner.execute(queries.secret)).fetchone()
     assert row is not None
-    return hmac.compare_digest(_signature(receipt, bytes(row[0])), str(receipt.get("signature", "")))
+    return holds(SIGNED_AS, receipt, bytes(row[0]))
 
 
 async def erasure_shown(conn: Connection, tenant_id: int, number: int) -> dict[str, Any]:

@@ -66,6 +66,40 @@ WHERE c.relnamespace = 'milepost'::regnamespace AND c.relkind = 'r' AND c.relnam
 -- How many of a tenant's rows have a word anywhere in their text.
 SELECT count(*) FROM milepost.{table} t WHERE tenant_id = %(tenant_id)s AND t::text ~ %(pattern)s
 
+-- name: numbers
+-- The numbers that a name has, and had before it was erased.
+SELECT actor_id FROM milepost.actor WHERE tenant_id = %(tenant_id)s AND external_id = %(name)s
+UNION
+SELECT actor_id FROM milepost.erasure
+WHERE tenant_id = %(tenant_id)s AND subject = milepost.subject_of(%(tenant_id)s, %(name)s) AND actor_id IS NOT NULL
+
+-- name: places_of
+-- Places of some numbers in snapshots of boards: these have no text.
+SELECT count(*) FROM milepost.snapshot s
+JOIN milepost.snapshot_place p ON p.tenant_id = s.tenant_id AND p.snapshot_id = s.snapshot_id
+WHERE s.tenant_id = %(tenant_id)s AND s.board = ANY (%(boards)s) AND p.member_id = ANY (%(numbers)s)
+
 -- name: payloads
 -- A tenant's payloads, to be decompressed and looked through.
 SELECT payload FROM milepost.{table} WHERE tenant_id = %(tenant_id)s
+
+-- name: versions
+-- A tenant's versions, each activity's in their order, to be decompressed and looked through.
+SELECT version, made_at, made_by, why, base, stored, digest FROM milepost.activity_version
+WHERE tenant_id = %(tenant_id)s ORDER BY id, version
+
+-- name: contents
+-- A tenant's contents in the object store.
+SELECT digest, text_bytes, object_bytes, index_bytes, index_digest FROM milepost.content
+WHERE tenant_id = %(tenant_id)s AND index_digest IS NOT NULL
+
+-- name: unnamed_files
+-- Files whose time is over, and that nobody names: they are about to be deleted.
+SELECT count(*) FROM milepost.file f
+WHERE f.tenant_id = %(tenant_id)s AND f.completed_at IS NOT NULL AND f.keep_until <= now()
+    AND NOT EXISTS (SELECT FROM milepost.activity_file u WHERE u.tenant_id = f.tenant_id AND u.file_id = f.file_id)
+
+-- name: unknown_files
+-- How many of these are no files of the tenant.
+SELECT count(*) FROM unnest(%(ids)s::uuid[]) AS o (file_id)
+WHERE NOT EXISTS (SELECT FROM milepost.file f WHERE f.tenant_id = %(tenant_id)s AND f.file_id = o.file_id)

@@ -22,6 +22,8 @@ async def record_growth(work: Work) -> dict[str, Any]:
     with translated(work.owner):
         await work.owner.execute(_queries.record, day)
         await work.owner.execute(_queries.record_cold, day)
+        await work.owner.execute(_queries.record_content, day)
+        await work.owner.execute(_queries.record_files, day)
         rows = await (await work.owner.execute(_queries.totals, day)).fetchall()
     items = [{"tier": tier, "kind": kind, "rows": n, "bytes": size} for tier, kind, n, size in rows]
     return {"items": items, "bytes": sum(item["bytes"] for item in items)}

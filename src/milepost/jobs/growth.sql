@@ -12,7 +12,10 @@ FROM (
             WHEN c.relname ~ '^search_' THEN 'search'
             WHEN c.relname ~ '^queue' THEN 'queue'
             WHEN c.relname = ANY (ARRAY['actor', 'groups', 'group_span', 'group_reach', 'member', 'follow', 'invitation']) THEN 'entity'
-            WHEN c.relname ~ '^version' THEN 'version'
+            WHEN c.relname = 'activity_version' THEN 'version'
+            WHEN c.relname ~ '^(activity_)?content' THEN 'content'
+            WHEN c.relname ~ '^(activity_)?file$' THEN 'file'
+            WHEN c.relname ~ '^chain_' THEN 'chain'
             ELSE 'other'
         END AS kind
     FROM pg_class c
@@ -41,6 +44,20 @@ ON CONFLICT (tenant_id, day, tier, kind) DO UPDATE SET rows = excluded.rows, byt
 INSERT INTO milepost.storage_growth (tenant_id, day, tier, kind, rows, bytes)
 SELECT tenant_id, %(day)s, 'cold', 'activity', sum(rows)::bigint, sum(bytes)::bigint
 FROM milepost.cold_file WHERE state = 'cold' GROUP BY tenant_id
+ON CONFLICT (tenant_id, day, tier, kind) DO UPDATE SET rows = excluded.rows, bytes = excluded.bytes
+
+-- name: record_content
+-- Contents in the object store, as compressed there.
+INSERT INTO milepost.storage_growth (tenant_id, day, tier, kind, rows, bytes)
+SELECT tenant_id, %(day)s, 'content', 'content', count(*), coalesce(sum(object_bytes), 0)::bigint
+FROM milepost.content WHERE index_digest IS NOT NULL GROUP BY tenant_id
+ON CONFLICT (tenant_id, day, tier, kind) DO UPDATE SET rows = excluded.rows, bytes = excluded.bytes
+
+-- name: record_files
+-- Files in the object store.
+INSERT INTO milepost.storage_growth (tenant_id, day, tier, kind, rows, bytes)
+SELECT tenant_id, %(day)s, 'content', 'file', count(*), sum(bytes)::bigint
+FROM milepost.file WHERE completed_at IS NOT NULL GROUP BY tenant_id
 ON CONFLICT (tenant_id, day, tier, kind) DO UPDATE SET rows = excluded.rows, bytes = excluded.bytes
 
 -- name: totals

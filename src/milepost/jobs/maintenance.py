@@ -6,6 +6,7 @@
 - what is kept here of files that are not in the archive any more goes;
 - boards are kept as they stood at the ends of the spans that the model names, and what was kept long enough is forgotten;
 - large contents are moved from their rows to the object store, and those that nobody has any more are deleted there;
+- files that nobody names, and what uploads have left, are deleted there, too;
 - how far each lane is behind is measured, and what lies in the dead letters; where they grow, an alert says so.
 
 Every process may run it: an advisory lock lets one at a time change something, and measuring needs no lock. Each step is
@@ -36,7 +37,8 @@ from milepost.service import Service
 from milepost.settings import Settings
 from milepost.storage.cold_files import cold_files
 from milepost.storage.content import Contents
-from milepost.storage.moving import collect, move_out
+from milepost.storage.files_unused import collect_files, sweep_uploads
+from milepost.storage.moving import Collector, move_out
 from milepost.storage.objects import object_store
 from milepost.storage.partitions import ahead
 from milepost.storage.rewrite import forget_replaced
@@ -77,6 +79,7 @@ class Maintenance(Service):
         self._db = db
         self._settings = settings
         self._contents = Contents(object_store(settings))
+        self._collector = Collector(self._contents)
         self._jobs: dict[str, Step] = {
             "partitions": self._partitions,
             "queue": self._rotate,
@@ -87,6 +90,8 @@ class Maintenance(Service):
             "snapshots": self._keep_snapshots,
             "contents": self._move_contents,
             "unused_contents": self._collect_contents,
+            "unused_files": self._collect_files,
+            "uploads": self._sweep_uploads,
             "alerts": self._alerts,
         }
 
@@ -166,7 +171,13 @@ class Maintenance(Service):
         return await move_out(owner, self._contents)
 
     async def _collect_contents(self, owner: Connection) -> int:
-        return await collect(owner, self._contents)
+        return await self._collector.step(owner)
+
+    async def _collect_files(self, owner: Connection) -> int:
+        return await collect_files(owner, self._contents.store)
+
+    async def _sweep_uploads(self, owner: Connection) -> int:
+        return await sweep_uploads(owner, self._contents.store)
 
     async def _expire_parked(self, owner: Connection) -> int:
         return await expire(owner, self._settings.parked_hours)

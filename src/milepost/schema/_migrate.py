@@ -42,7 +42,7 @@ __all__ = [
     "status",
 ]
 
-SCHEMA_VERSION = 20
+SCHEMA_VERSION = 24
 
 OLDEST_SERVER = 15
 LOCK = "milepost.migrate"

@@ -98,6 +98,7 @@ async def apply_model(owner: Connection, toml: str) -> Applied:
             )
         columns = await model_columns(owner)
         _refuse_other_types(columns, column_types(model))
+        await _refuse_second_chain(owner, old, model)
         compiled = compile_model(model, columns=columns)
         await owner.execute(_queries.patience)
         before = compile_model(old, columns=columns)
@@ -122,6 +123,10 @@ async def apply_model(owner: Connection, toml: str) -> Applied:
             await owner.execute(statement)
         # Activities that carried a field before it was declared get its column filled before anything is counted by it.
         filling += [f"column {name}" for name in compiled.activity.take_over if name not in columns]
+        if model.chain and not old.chain:
+            filling.append("chain")
+        elif old.chain and not model.chain:
+            await owner.execute(_queries.forget_filling, {"name": "chain"})
         if version:
             await owner.execute(_queries.fill, {"names": filling})
         await owner.execute(_queries.insert, {"version": version + 1, "toml": toml, "fingerprint": model_fingerprint(model)})
@@ -164,6 +169,18 @@ def _refuse_other_types(columns: dict[str, ActivityColumn], wanted: dict[str, Ac
             raise Conflict(
                 f"{what} was stored as {stored.declared} by an earlier model and cannot become {column.declared}: give it another name."
             )
+
+
+async def _refuse_second_chain(owner: Connection, old: Model, model: Model) -> None:
+    """A chain that ended is not taken up again: what became of activities meanwhile is in no link of it."""
+    if not model.chain or old.chain:
+        return
+    row = await (await owner.execute(_queries.chained)).fetchone()
+    if row is not None:
+        raise Conflict(
+            "There are chains that ended when a model without `chain` was applied, and they cannot go on: keep the heads and let the model"
+            f" be without, or have them begin anew after `milepost chain drop --tenant {row[0]}`."
+        )
 
 
 def _named(change: ModelChange, what: Literal["added", "removed"]) -> frozenset[str]:

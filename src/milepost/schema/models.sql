@@ -47,3 +47,8 @@ DELETE FROM milepost.filling WHERE name = %(name)s
 -- name: forget_residue
 -- What removed activities counted for in a table goes with the table: one that is made otherwise counts what is there.
 DELETE FROM milepost.residue WHERE name = %(name)s
+
+-- name: chained
+-- A tenant that has a chain.
+SELECT t.name FROM milepost.tenant t
+WHERE EXISTS (SELECT FROM milepost.chain_link l WHERE l.tenant_id = t.tenant_id) ORDER BY t.name LIMIT 1

@@ -320,7 +320,8 @@ CREATE TABLE milepost.activity_content (
     tenant_id   integer NOT NULL,
     id          uuid NOT NULL,
     digest      bytea NOT NULL,
-    PRIMARY KEY (tenant_id, id)
+    PRIMARY KEY (tenant_id, id),
+    CONSTRAINT activity_content_digest FOREIGN KEY (tenant_id, digest) REFERENCES milepost.content
 );
 CREATE INDEX activity_content_digest ON milepost.activity_content (tenant_id, digest);
 
@@ -346,6 +347,90 @@ CREATE TABLE milepost.activity_version (
     CONSTRAINT activity_version_base CHECK (base < version)
 );
 ALTER TABLE milepost.activity_version ALTER COLUMN stored SET STORAGE EXTERNAL;
+CREATE INDEX activity_version_made_by ON milepost.activity_version (tenant_id, made_by) WHERE made_by IS NOT NULL;
+
+-- Whose activities with versions were before a correction made them somebody else's: an erasure finds these versions by it.
+CREATE TABLE milepost.actor_was (
+    tenant_id   integer NOT NULL,
+    id          uuid NOT NULL,                   -- the public one
+    actor_id    bigint NOT NULL,
+    PRIMARY KEY (tenant_id, id, actor_id)
+);
+CREATE INDEX actor_was_actor ON milepost.actor_was (tenant_id, actor_id);
+
+-- Files that activities name (milepost.storage.files). A row is there before its object may be, and goes after it.
+CREATE TABLE milepost.file (
+    tenant_id    integer NOT NULL,
+    file_id      uuid NOT NULL,
+    verb         text COLLATE "C" NOT NULL,      -- which of the model's rules it was checked by
+    name         text COLLATE "C" NOT NULL,
+    media_type   text COLLATE "C" NOT NULL,
+    bytes        bigint NOT NULL,
+    sha256       bytea,                          -- NULL: nobody said
+    filename     text,                           -- for whoever saves it; NULL: nobody said
+    upload_until timestamptz,                    -- when the last upload may begin; NULL: none can be under way any more
+    attempt      smallint NOT NULL DEFAULT 0,    -- how often it was looked at: each time in an object of its own, of which the last counts
+    completed_at timestamptz,                    -- NULL: it has not been looked at, or was not what was said
+    keep_until   timestamptz NOT NULL,           -- collected from then on, if nobody names it; infinity: somebody does
+    PRIMARY KEY (tenant_id, file_id)
+);
+CREATE INDEX file_keep_until ON milepost.file (keep_until) WHERE keep_until < 'infinity';
+CREATE INDEX file_upload_until ON milepost.file (upload_until) WHERE completed_at IS NOT NULL;
+
+-- Which activities name which files. Of a file that is not there: it came too late, and is shown as gone.
+CREATE TABLE milepost.activity_file (
+    tenant_id   integer NOT NULL,
+    id          uuid NOT NULL,
+    file_id     uuid NOT NULL,
+    name        text COLLATE "C" NOT NULL,
+    place       smallint,                        -- among those of its name; NULL: only an earlier version has it
+    PRIMARY KEY (tenant_id, id, file_id)
+);
+CREATE INDEX activity_file_file ON milepost.activity_file (tenant_id, file_id);
+
+-- ── Chain ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+-- The chain of a tenant (milepost.storage.chain): one link for each load, correction and removal, with the digest of what it made and of
+-- the links before it.
+CREATE TABLE milepost.chain_link (
+    tenant_id   integer NOT NULL,
+    number      bigint NOT NULL,                 -- from 1 on, without gaps
+    made_at     timestamptz NOT NULL,
+    why         text COLLATE "C" NOT NULL,       -- loaded, found, corrected, retention RULE or erasure NUMBER
+    digest      bytea NOT NULL,
+    PRIMARY KEY (tenant_id, number),
+    CONSTRAINT chain_link_number CHECK (number > 0)
+);
+
+-- What a link is about, up to 128 activities in a row, as arrays: a row for each would be four times the WAL. No block has ids of two
+-- windows (milepost.chain_window), so an id is looked for in one.
+CREATE TABLE milepost.chain_block (
+    tenant_id   integer NOT NULL,
+    link        bigint NOT NULL,
+    place       integer NOT NULL,                -- within the link, from 1 on
+    kind        text COLLATE "C" NOT NULL,
+    low         uuid NOT NULL,                   -- its first id and its last
+    high        uuid NOT NULL,
+    ids         uuid[] NOT NULL,
+    salts       uuid[],                          -- NULL, one by one, of activities that are gone
+    digests     bytea[],                         -- SHA-256 of salt and activity
+    digest      bytea NOT NULL,                  -- of kind, ids and digests
+    PRIMARY KEY (tenant_id, link, place),
+    -- made by a load, found when the chain began, corrected: the activity is from here on as its digest says. moved to another id,
+    -- retracted, removed by retention, erased with its actor: there is none of this id from here on.
+    CONSTRAINT chain_block_kind CHECK (CASE
+        WHEN kind IN ('made', 'found', 'corrected') THEN salts IS NOT NULL AND digests IS NOT NULL
+        ELSE kind IN ('moved', 'retracted', 'removed', 'erased') AND salts IS NULL AND digests IS NULL END)
+);
+CREATE INDEX chain_block_ids ON milepost.chain_block (tenant_id, low, high);
+-- Hashes and random numbers: nothing to compress.
+ALTER TABLE milepost.chain_block ALTER COLUMN ids SET STORAGE EXTERNAL, ALTER COLUMN salts SET STORAGE EXTERNAL,
+    ALTER COLUMN digests SET STORAGE EXTERNAL;
+
+-- The first id of the 17.5 minutes (2^20 ms) that an id lies in.
+CREATE FUNCTION milepost.chain_window(id uuid) RETURNS uuid
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN rpad(left(id::text, 7), 32, '0')::uuid;
 
 -- ── Intake ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -740,7 +825,11 @@ GRANT SELECT, INSERT ON milepost.dead_letter_log TO milepost_service;
 GRANT SELECT ON milepost.alert TO milepost_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON milepost.relay, milepost.relayed TO milepost_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON milepost.content, milepost.activity_content, milepost.content_waiting,
-    milepost.activity_version TO milepost_service;
+    milepost.activity_version, milepost.actor_was TO milepost_service;
+GRANT SELECT, INSERT, UPDATE, DELETE ON milepost.file, milepost.activity_file TO milepost_service;
+-- The service adds to a chain, and forgets salts; it can neither change nor remove what is in it.
+GRANT SELECT, INSERT ON milepost.chain_link, milepost.chain_block TO milepost_service;
+GRANT UPDATE (salts) ON milepost.chain_block TO milepost_service;
 GRANT SELECT, INSERT, DELETE ON milepost.follow TO milepost_service;
 GRANT SELECT, INSERT, UPDATE ON milepost.read_marker TO milepost_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON milepost.board_member TO milepost_service;
@@ -1173,4 +1262,19 @@ CREATE POLICY tenant ON milepost.content_waiting TO milepost_service
     USING (tenant_id = (SELECT NULLIF(current_setting('milepost.tenant', true), '')::integer));
 ALTER TABLE milepost.activity_version ENABLE ROW LEVEL SECURITY;
 CREATE POLICY tenant ON milepost.activity_version TO milepost_service
+    USING (tenant_id = (SELECT NULLIF(current_setting('milepost.tenant', true), '')::integer));
+ALTER TABLE milepost.actor_was ENABLE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON milepost.actor_was TO milepost_service
+    USING (tenant_id = (SELECT NULLIF(current_setting('milepost.tenant', true), '')::integer));
+ALTER TABLE milepost.file ENABLE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON milepost.file TO milepost_service
+    USING (tenant_id = (SELECT NULLIF(current_setting('milepost.tenant', true), '')::integer));
+ALTER TABLE milepost.activity_file ENABLE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON milepost.activity_file TO milepost_service
+    USING (tenant_id = (SELECT NULLIF(current_setting('milepost.tenant', true), '')::integer));
+ALTER TABLE milepost.chain_link ENABLE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON milepost.chain_link TO milepost_service
+    USING (tenant_id = (SELECT NULLIF(current_setting('milepost.tenant', true), '')::integer));
+ALTER TABLE milepost.chain_block ENABLE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON milepost.chain_block TO milepost_service
     USING (tenant_id = (SELECT NULLIF(current_setting('milepost.tenant', true), '')::integer));

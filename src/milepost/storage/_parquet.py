@@ -1,8 +1,9 @@
 """Parquet, by DuckDB: cold rows written, summed up, looked for and read back.
 
-All of it runs in a thread, on cursors of one in-memory database of the process, which may take `MEMORY` and spills beyond it; nothing is
-installed or loaded from anywhere. A file is sorted by id, in groups of `GROUP_ROWS` rows with the bounds of each column, so a stretch of
-ids reads the groups that it touches, and of these the columns that are asked for.
+All of it runs in threads, on cursors of one in-memory database of the process, which may take `MEMORY` and spills beyond it; nothing is
+installed or loaded from anywhere. Readers have a thread each; files are written and summed up in one that gives way to all else. A file
+is sorted by id, in groups of `GROUP_ROWS` rows with the bounds of each column, so a stretch of ids reads the groups that it touches, and
+of these the columns that are asked for.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,6 +21,7 @@ from typing import Any
 from uuid import UUID
 
 from milepost.activity import HASH_MASK
+from milepost.background import give_way
 from milepost.errors import MilepostError
 from milepost.storage._cold_columns import ColdColumn, duck_mark
 
@@ -102,6 +105,14 @@ async def in_thread(statement: str, parameters: Mapping[str, Any] | None = None)
     return await asyncio.to_thread(lambda: _run(statement, parameters).fetchall())
 
 
+async def _behind(statement: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+    """As `in_thread`, with what others leave of the processors."""
+    return await asyncio.get_running_loop().run_in_executor(_giving_way, lambda: _run(statement, parameters).fetchall())
+
+
+_giving_way = ThreadPoolExecutor(1, "milepost-archive", initializer=give_way)
+
+
 def _quoted(path: Path) -> str:
     return "'" + str(path).replace("'", "''") + "'"
 
@@ -145,7 +156,7 @@ async def write(
     if sources:
         named = ", ".join(f"c.{column.name}" for column in columns)
         parts.append(f"SELECT {named} FROM {_from(sources, columns)} WHERE NOT ({without})")
-    await in_thread(
+    await _behind(
         f"COPY (SELECT * FROM ({' UNION ALL '.join(parts)}) ORDER BY us, hash) TO {_quoted(target)}"
         f" (FORMAT parquet, CODEC zstd, COMPRESSION_LEVEL {LEVEL}, ROW_GROUP_SIZE {GROUP_ROWS}, PARQUET_VERSION v2)",
         parameters,
@@ -155,7 +166,7 @@ async def write(
 async def summed(
     sources: Sequence[Source], columns: Sequence[ColdColumn], where: str = "true", parameters: Mapping[str, Any] | None = None
 ) -> Sum:
-    rows = await in_thread(
+    rows = await _behind(
         f"SELECT count(*), coalesce(sum({duck_mark(columns)}::HUGEINT), 0), min((c.us, c.hash)), max((c.us, c.hash))"
         f" FROM {_from(sources, columns)} WHERE {where}",
         parameters,

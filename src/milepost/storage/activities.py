@@ -45,15 +45,29 @@ _PLAIN = (
 )
 
 
+# Asked of the activities that may name files, where the model has such verbs.
+_ATTACHED = (
+    "CASE WHEN s.verb IN ({verbs}) THEN (SELECT jsonb_agg(jsonb_build_array(u.name, u.file_id, f.media_type, f.bytes, f.filename)"
+    " ORDER BY u.name, u.place) FROM milepost.activity_file u LEFT JOIN milepost.file f ON f.tenant_id = u.tenant_id"
+    " AND f.file_id = u.file_id AND f.name = u.name AND f.completed_at IS NOT NULL"
+    " WHERE u.tenant_id = s.tenant_id AND u.id = s.id AND u.place IS NOT NULL) END"
+)
+
+
 class Presenter:
     """Selects and presents activities. columns: every column that a model ever added (`CompiledModel.columns`). files: of the archive;
-    None: where only what is in PostgreSQL is read.
+    None: where only what is in PostgreSQL is read. attached: verbs whose activities may name files (`Model.verbs_with_files`).
     """
 
-    def __init__(self, columns: Mapping[str, ActivityColumn], files: ColdFiles | None = None) -> None:
+    def __init__(
+        self, columns: Mapping[str, ActivityColumn], files: ColdFiles | None = None, *, attached: Sequence[str] = ()
+    ) -> None:
         self.cold = None if files is None else Cold(files, columns)
         self.measures = tuple((name[2:], column.scale) for name, column in columns.items() if name.startswith("m_"))
-        self.columns: LiteralString = ", ".join((*_PLAIN, *(f"s.m_{name}" for name, _ in self.measures)))
+        # Names of verbs are checked identifiers.
+        files_column = [_ATTACHED.format(verbs=", ".join(f"'{verb}'" for verb in attached))] if attached else []
+        self._end = -1 if attached else None
+        self.columns: LiteralString = ", ".join((*_PLAIN, *(f"s.m_{name}" for name, _ in self.measures), *files_column))
 
     def present(self, row: Sequence[Any]) -> dict[str, Any]:
         """row: in the order of `columns`. Absent parts are left out; times are RFC 3339 in UTC."""
@@ -75,16 +89,29 @@ class Presenter:
             shown["groups"] = [group, *more]
         measures = {
             name: scaled(value, scale)
-            for (name, scale), value in zip(self.measures, row[len(_PLAIN) :], strict=True)
+            for (name, scale), value in zip(self.measures, row[len(_PLAIN) : self._end], strict=True)
             if value is not None
         }
         if measures:
             shown["measures"] = measures
         if data is not None:
             shown["data"] = data
+        if self._end is not None and row[-1] is not None:
+            shown["files"] = _files(row[-1])
         shown["visibility"] = AUDIENCES[audience]
         shown |= {name: value for name, value in (("source", source), ("status", status), ("key", key)) if value}
         return shown
+
+
+def _files(rows: Sequence[Sequence[Any]]) -> dict[str, list[dict[str, Any]]]:
+    """By name. One that was named too late is shown as gone."""
+    shown: dict[str, list[dict[str, Any]]] = {}
+    for name, file_id, media_type, size, filename in rows:
+        file = {"id": file_id, "gone": True}
+        if media_type is not None:
+            file = {"id": file_id, "type": media_type, "bytes": size, "url": f"/v1/files/{file_id}/data"}
+        shown.setdefault(name, []).append(file if filename is None else {**file, "filename": filename})
+    return shown
 
 
 def scaled(value: int, scale: int) -> int | Decimal:

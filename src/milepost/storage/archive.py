@@ -24,6 +24,7 @@ import structlog
 
 from milepost import faults
 from milepost.activity import id_from
+from milepost.background import ONE_PROCESSOR
 from milepost.errors import Timeout
 from milepost.postgres import Connection, Database, advisory_lock, load_queries, translated
 from milepost.schema.models import current_model
@@ -71,7 +72,7 @@ async def run_once(
     waited for, in each partition.
     """
     done = ArchiveRun()
-    owner, reading = await db.owner(), await db.owner()
+    owner, reading = await db.owner(), await db.owner(settings=ONE_PROCESSOR)
     try:
         async with advisory_lock(owner, LOCK, timeout_s=0):
             with translated():

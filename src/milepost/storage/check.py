@@ -7,6 +7,7 @@ summed up. What is wrong is named, file by file; nothing is changed, but that wh
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -54,14 +55,22 @@ def shown(file: ColdFile, since: datetime) -> dict[str, Any]:
     }
 
 
-async def check(db: Database, *, tenant_id: int | None = None, on_progress: Callable[[str], None] = lambda _: None) -> Checked:
-    """Raises `StoreUnavailable` where the store does not answer at all."""
+async def check(
+    db: Database,
+    *,
+    tenant_id: int | None = None,
+    files_max: int | None = None,
+    on_progress: Callable[[str], None] = lambda _: None,
+) -> Checked:
+    """files_max: a sample instead of all, drawn by chance. Raises `StoreUnavailable` where the store does not answer at all."""
     done = Checked()
     files = cold_files(db.settings)
     async with await db.owner() as owner:
         with translated():
             columns = columns_of_row((await current_model(owner)).compiled.columns)
             found = await listed(owner, tenant_id)
+    if files_max is not None and files_max < len(found):
+        found = random.sample(found, files_max)
     for tenant, file, _ in found:
         on_progress(file.path)
         done.files, done.rows, done.bytes = done.files + 1, done.rows + file.rows, done.bytes + file.bytes

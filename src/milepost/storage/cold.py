@@ -14,15 +14,18 @@ A page opens `FILES_MAX` files and looks at `SCANNED_MAX` rows at most, and then
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from asyncio import gather
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from operator import itemgetter
+from types import MappingProxyType
 from typing import Any, LiteralString, Protocol
 from uuid import UUID
 
 import msgspec
 
-from milepost.activity import YEAR_ONE, activity_id, id_high, microseconds
+from milepost.activity import LARGEST_ID, YEAR_ONE, activity_id, id_high, microseconds
 from milepost.postgres import Connection, JsonText, load_queries
 from milepost.schema.compile import ActivityColumn
 from milepost.storage._cold_columns import ColdColumn, columns_of_row
@@ -30,10 +33,14 @@ from milepost.storage._parquet import NEWEST_FIRST, OLDEST_FIRST, bounds_of_ids,
 from milepost.storage.cold_files import ColdFiles
 from milepost.storage.manifest import ColdFile, files_between, files_of
 
-__all__ = ["Cold", "ColdFound", "Wanted", "as_json", "places", "plain"]
+__all__ = ["OF_OBJECTS", "Cold", "ColdFound", "Wanted", "as_json", "places", "plain"]
 
 queries = load_queries(__package__, "cold.sql")
 
+OF_OBJECTS = (
+    "c.object_id IN (SELECT unnest($object_ids::VARCHAR[]))"  # which the bounds of a group of rows can rule out
+    " AND (c.object_kind || chr(31) || c.object_id) IN (SELECT unnest($objects::VARCHAR[]))"
+)
 SCANNED_MAX = 4_000
 STEP_MAX = 1_000
 FILES_MAX = 16
@@ -74,9 +81,11 @@ class Cold:
         waiting = await files_between(conn, tenant_id, low, high)
         found: dict[UUID, bytes] = {}
         opened: list[ColdFile] = []
+        ahead, tried = 1, 0
         step, scanned, upper = min(most, STEP_MAX), 0, high
         while waiting:
-            opened, waiting = [*opened, *waiting[: max(1, len(opened))]], waiting[max(1, len(opened)) :]
+            opened, waiting = [*opened, *waiting[:ahead]], waiting[ahead:]
+            tried += ahead
             # Below the newest of the files that are not opened yet, nothing is certain.
             floor = max(low, UUID(int=waiting[0].high.int + 1)) if waiting else low
             if floor >= upper:
@@ -98,9 +107,11 @@ class Cold:
                 if exhausted:
                     near = floor
                 step = min(step * 4, STEP_MAX)
-            if waiting and (len(found) >= most or len(opened) >= FILES_MAX):
+            if waiting and (len(found) >= most or tried >= FILES_MAX):
                 return ColdFound(rows=found, end=floor)
             opened = [file for file in opened if file.low < floor]
+            # As many as seem to hold the rest.
+            ahead = min(FILES_MAX - tried, -(-tried * (most - len(found)) // len(found)) if found else tried)
         return ColdFound(rows=found, end=None)
 
     async def stretch(
@@ -124,6 +135,25 @@ class Cold:
         texts = [text for _, text in found]
         return end, [JsonText(_list(texts[first : first + PIECE])) for first in range(0, len(texts), PIECE)]
 
+    async def busy(
+        self, conn: Connection, tenant_id: int, objects: Collection[tuple[str | None, str | None]], since: UUID
+    ) -> list[str]:
+        """Of these objects (kind and id) those of which there are cold activities from the id `since` on: kind and id, chr(31) between."""
+        files = await files_between(conn, tenant_id, since, LARGEST_ID) if objects else []
+        if not files:
+            return []
+        condition, bounds = bounds_of_ids(since, LARGEST_ID)
+        given = {
+            "object_ids": sorted({one or "" for _, one in objects}),
+            "objects": sorted(f"{kind or ''}\x1f{one or ''}" for kind, one in objects),
+        }
+        where = f"{OF_OBJECTS} AND {condition}"
+        sources = await self.files.fetch_all(files)
+        rows = await read(
+            sources, self.columns, picked=["c.object_kind", "c.object_id"], where=where, parameters=given | bounds
+        )
+        return sorted({f"{kind}\x1f{one}" for kind, one in rows})
+
     async def of_ids(
         self,
         conn: Connection,
@@ -131,7 +161,7 @@ class Cold:
         ids: Sequence[UUID],
         *,
         matches: LiteralString = "true",
-        parameters: Mapping[str, Any],
+        parameters: Mapping[str, Any] = MappingProxyType({}),
     ) -> dict[UUID, tuple[UUID, bytes]]:
         """asked id → current id and cold row, of those that are cold and meet the condition on `s`. One that was moved is found by its old id."""
         given = {"tenant_id": tenant_id, "ids": list(ids)}
@@ -173,8 +203,12 @@ class Cold:
         where = " AND ".join(f"({one})" for one in (condition, *wanted.stored))
         sources = await self.files.fetch_all(within)
         parameters = {name: plain(value) for name, value in wanted.parameters.items()} | bounds
-        rows = await read(sources, self.columns, where=where, parameters=parameters, limit=limit)
-        return dict(as_json(tenant_id, self.columns, row) for row in rows)
+        # Each by itself, so that they may take a processor each.
+        parts = await gather(
+            *(read([source], self.columns, where=where, parameters=parameters, limit=limit) for source in sources)
+        )
+        rows = sorted((row for part in parts for row in part), key=itemgetter(0, 1), reverse=True)
+        return dict(as_json(tenant_id, self.columns, row) for row in rows[:limit])
 
     async def _judged(self, conn: Connection, tenant_id: int, wanted: Wanted, rows: Mapping[UUID, bytes]) -> set[UUID]:
         if not rows:

@@ -1,7 +1,6 @@
 """Which activities are due: what the model's `keep` says may leave PostgreSQL for the archive at a moment.
 
-Each verb has one policy: the one that names it, else `default`; a verb without any stays. Milestones stay: they stand as long as they are
-reached. By `last change` an activity is as old as what came last of its object, and as the last time that it was received or corrected;
+Each activity falls under one entry (`milepost.storage.policies`); what falls under none stays, and so does what a legal hold covers. By `last change` an activity is as old as what came last of its object, and as the last time that it was received or corrected;
 so what is still worked on stays together.
 
 What is due is due only in a partition all of whose time is past: `border` is the time before which any policy lets go.
@@ -16,12 +15,13 @@ from typing import Any, LiteralString
 from milepost.activity import id_from
 from milepost.model import Keep, Model
 from milepost.postgres import Connection, load_queries
+from milepost.storage.policies import HELD, Selection, selections
 
 __all__ = ["Due", "due_at"]
 
 queries = load_queries(__package__, "due.sql")
 
-_POLICY: LiteralString = "({verbs} AND s.id < %(before_{n})s{more})"
+_POLICY: LiteralString = "({selected} AND s.id < %(before_{n})s{more})"
 _CHANGED: LiteralString = (
     " AND s.received_at < %(at_{n})s AND (s.object_id IS NULL OR NOT EXISTS ("
     "SELECT FROM milepost.activity o WHERE o.tenant_id = s.tenant_id AND o.object_kind = s.object_kind"
@@ -50,17 +50,16 @@ async def due_at(conn: Connection, model: Model, now: datetime) -> Due | None:
         return None
     rows = await (await conn.execute(queries.before, {"now": now, "ages": [keep.hot for keep in policies]})).fetchall()
     moments = [row[0] for row in rows]
-    named = sorted({verb for keep in model.keep.values() for verb in keep.of})
+    selected = selections(model)
     conditions: list[LiteralString] = []
-    parameters: dict[str, Any] = {"named": [*named, "milestone"]}
+    parameters: dict[str, Any] = {}
     for number, (keep, moment) in enumerate(zip(policies, moments, strict=True)):
-        parameters |= {f"before_{number}": id_from(moment), f"at_{number}": moment, f"verbs_{number}": list(keep.of)}
-        conditions.append(_condition(keep, number))
-    return Due(condition=" OR ".join(conditions), parameters=parameters, border=max(moments))
+        parameters |= {f"before_{number}": id_from(moment), f"at_{number}": moment, **selected[keep.name].parameters}
+        conditions.append(_condition(keep, selected[keep.name], number))
+    return Due(condition=" OR ".join(conditions), parameters=parameters, border=max(moments)).unless(HELD)
 
 
-def _condition(keep: Keep, number: int) -> LiteralString:
-    n = str(number)
-    verbs: LiteralString = "s.verb = ANY (%(verbs_{n})s)" if keep.of else "s.verb <> ALL (%(named)s)"
+def _condition(keep: Keep, selection: Selection, number: int) -> LiteralString:
     more = _CHANGED if keep.age == "last change" else ""
-    return _POLICY.replace("{verbs}", verbs).replace("{more}", more).replace("{n}", n)
+    policy = _POLICY.replace("{more}", more).replace("{n}", str(number))
+    return policy.replace("{selected}", selection.condition)

@@ -18,14 +18,33 @@ ON CONFLICT (tenant_id, id) DO UPDATE SET digest = excluded.digest
 -- It waits no longer.
 DELETE FROM milepost.content_waiting WHERE tenant_id = %(tenant_id)s AND id = %(id)s
 
+-- name: window
+-- How far the next contents go, and how many they are.
+SELECT count(*), (array_agg(w.tenant_id ORDER BY w.tenant_id DESC, w.digest DESC))[1],
+    (array_agg(w.digest ORDER BY w.tenant_id DESC, w.digest DESC))[1]
+FROM (
+    SELECT tenant_id, digest FROM milepost.content WHERE (tenant_id, digest) > (%(tenant_id)s, %(digest)s)
+    ORDER BY tenant_id, digest LIMIT %(looked_at)s
+) w
+
 -- name: unused
--- Contents that no activity has and nobody has wanted for a while, locked until they are gone.
+-- Of these, contents that no activity has and nobody has wanted for a while, locked until they are gone.
 SELECT c.tenant_id, c.digest FROM milepost.content c
-WHERE c.touched_at < now() - %(hours)s * interval '1 hour'
+WHERE (c.tenant_id, c.digest) > (%(tenant_id)s, %(digest)s) AND (c.tenant_id, c.digest) <= (%(last_tenant_id)s, %(last_digest)s)
+    AND c.touched_at < now() - %(hours)s * interval '1 hour'
     AND NOT EXISTS (SELECT FROM milepost.activity_content u WHERE u.tenant_id = c.tenant_id AND u.digest = c.digest)
-ORDER BY c.touched_at LIMIT %(rows_max)s
+ORDER BY c.tenant_id, c.digest
 FOR UPDATE OF c SKIP LOCKED
 
+-- name: erased
+-- Contents of a tenant's erased activities that nobody has or has wanted since; locked until they are gone.
+SELECT c.tenant_id, c.digest FROM milepost.content c
+WHERE c.tenant_id = %(tenant_id)s AND c.touched_at = '-infinity'
+    AND NOT EXISTS (SELECT FROM milepost.activity_content u WHERE u.tenant_id = c.tenant_id AND u.digest = c.digest)
+ORDER BY c.digest LIMIT %(rows_max)s
+FOR UPDATE OF c
+
 -- name: forget
--- Its object is gone.
-DELETE FROM milepost.content WHERE tenant_id = %(tenant_id)s AND digest = %(digest)s
+-- Their objects are gone.
+DELETE FROM milepost.content c USING unnest(%(tenants)s::integer[], %(digests)s::bytea[]) AS g (tenant_id, digest)
+WHERE c.tenant_id = g.tenant_id AND c.digest = g.digest

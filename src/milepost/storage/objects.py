@@ -28,12 +28,15 @@ from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 from milepost.errors import ObjectDamaged, ObjectMissing, SettingsError, StoreUnavailable
 from milepost.settings import Settings
+from milepost.storage._pieces import write_pieces
 
 __all__ = ["ObjectStore", "StoredObject", "digest_of", "object_store"]
 
 TRIES_MORE_MAX = 4
 PAUSE_S = 0.05  # before the second try; then twice as long each time
 CHUNK_BYTES = 256 * 1024
+COPIED_BYTES_PER_S = 10_000_000  # at least, within a store
+COPY_S_MAX = 900.0
 DELETED_AT_ONCE_MAX = 500
 
 
@@ -69,6 +72,7 @@ class ObjectStore:
         self._options = dict(parse_qsl(parts.query))
         self._timeout_s = timeout_s
         self._opened: Any = None
+        self._opened_patient: Any = None
         self.folder = Path(unquote(parts.path)) if parts.scheme == "file" else None
 
     # ── writing ──
@@ -101,13 +105,36 @@ class ObjectStore:
             if self.folder is not None:
                 await asyncio.to_thread(_sync, self.folder / path)
 
+    async def put_pieces(self, path: str, pieces: AsyncIterator[bytes]) -> None:
+        """The same of what comes in pieces, which are never all in memory. What `pieces` raises ends it, and nothing is written then. Raises
+        `Conflict` where somebody writes the same object so."""
+        import obstore
+
+        if self.folder is not None:
+            with _translated(path):
+                await write_pieces(self.folder / path, pieces)
+            return
+        with _translated(path):
+            await obstore.put_async(self._store, path, pieces, use_multipart=True, max_concurrency=2)
+
+    async def copy(self, path: str, to: str, *, size: int) -> None:
+        """Within the store, with its attributes; what is there already is replaced. size: about how many bytes, for which it gets time beyond
+        that of other calls. Raises `ObjectMissing`."""
+        import obstore
+
+        async with self._deadline(path, more_s=size / COPIED_BYTES_PER_S):
+            await obstore.copy_async(self._patient, path, to)
+            if self.folder is not None:
+                await asyncio.to_thread(_sync, self.folder / to)
+
     async def delete(self, paths: Sequence[str]) -> None:
         """What is gone already is no error."""
         import obstore
 
         for first in range(0, len(paths), DELETED_AT_ONCE_MAX):
             some = list(paths[first : first + DELETED_AT_ONCE_MAX])
-            for path in some if self.folder is not None else [some]:  # a folder fails as a whole for one that is missing
+            # Others than S3 fail as a whole for one that is missing.
+            for path in [some] if self._url.startswith(("s3://", "s3a://")) else some:
                 try:
                     async with self._deadline(path if isinstance(path, str) else path[0]):
                         await obstore.delete_async(self._store, path)
@@ -165,6 +192,21 @@ class ObjectStore:
         except ObjectMissing:
             return None
 
+    async def beginning(self, path: str, size: int) -> tuple[StoredObject, dict[str, str], bytes]:
+        """An object, its attributes, and its first bytes, up to `size`. Raises `ObjectMissing`."""
+        import obstore
+
+        async with self._deadline(path):
+            meta = await obstore.head_async(self._store, path)
+            if not meta["size"]:  # no range is in it
+                return _stored(meta), {}, b""
+            got = await obstore.get_async(self._store, path, options={"range": (0, min(size, meta["size"]))})
+            return (
+                _stored(got.meta),
+                {str(name): str(value) for name, value in got.attributes.items()},
+                bytes(await got.bytes_async()),
+            )
+
     async def answers(self, *, within_s: float) -> bool:
         """Whether it can be asked at all."""
         try:
@@ -195,6 +237,12 @@ class ObjectStore:
         """Whether `presign` can give a URL: a local folder has none."""
         return self._url.partition("://")[0] not in ("file", "memory", "http", "https")
 
+    def upload_headers(self, attributes: Mapping[str, str]) -> dict[str, str]:
+        """With which a signed PUT gives the object these attributes."""
+        if self._url.partition("://")[0] not in ("az", "azure", "adl", "abfs", "abfss"):
+            return dict(attributes)
+        return {"x-ms-blob-type": "BlockBlob"} | {f"x-ms-blob-{name.lower()}": value for name, value in attributes.items()}
+
     async def presign(self, method: Literal["GET", "PUT"], path: str, *, valid_s: float) -> str:
         """A URL with which anybody may read or write the object, for a while."""
         import obstore
@@ -210,7 +258,14 @@ class ObjectStore:
             self._opened = self._open()
         return self._opened
 
-    def _open(self) -> Any:
+    @property
+    def _patient(self) -> Any:
+        """The same store, for the one call that may take long before it answers at all."""
+        if self._opened_patient is None:
+            self._opened_patient = self._open(COPY_S_MAX)
+        return self._opened_patient
+
+    def _open(self, timeout_s: float | None = None) -> Any:
         from obstore.exceptions import BaseError
         from obstore.store import from_url
 
@@ -219,7 +274,7 @@ class ObjectStore:
                 return from_url(self._url, mkdir=True)
             options: dict[str, Any] = dict(self._options)
             client: dict[str, Any] = {
-                "timeout": timedelta(seconds=self._timeout_s),
+                "timeout": timedelta(seconds=timeout_s or self._timeout_s),
                 "connect_timeout": timedelta(seconds=min(3.0, self._timeout_s)),
             }
             if options.pop("allow_http", "").lower() in ("1", "true"):
@@ -234,9 +289,9 @@ class ObjectStore:
             raise SettingsError(f"object_store_url: it cannot be opened: {error}", setting="object_store_url") from error
 
     @asynccontextmanager
-    async def _deadline(self, path: str) -> AsyncIterator[None]:
+    async def _deadline(self, path: str, *, more_s: float = 0.0) -> AsyncIterator[None]:
         with _translated(path):
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(self._timeout_s + more_s):
                 yield
 
 

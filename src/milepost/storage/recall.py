@@ -23,7 +23,7 @@ from milepost.postgres import Connection, JsonText, load_queries
 from milepost.schema.compile import ActivityColumn, CompiledModel
 from milepost.storage._cold_columns import columns_of_row
 from milepost.storage._parquet import bounds_of_ids, read
-from milepost.storage.cold import Cold, as_json, places, plain
+from milepost.storage.cold import OF_OBJECTS, Cold, as_json, places, plain
 from milepost.storage.cold_files import ColdFiles
 from milepost.storage.manifest import files_between, files_of
 
@@ -36,10 +36,6 @@ CHUNK = 2_000
 # From the noon of a day in UTC to the end of what a repair of any local day that touches it reads.
 AROUND = timedelta(hours=80)
 IN_PLACES = "(c.us::HUGEINT * 4611686018427387904) + c.hash IN (SELECT unnest($places::HUGEINT[]))"
-OF_OBJECTS = (
-    "c.object_id IN (SELECT unnest($object_ids::VARCHAR[]))"  # which the bounds of a group of rows can rule out
-    " AND (c.object_kind || chr(31) || c.object_id) IN (SELECT unnest($objects::VARCHAR[]))"
-)
 OF_ACTORS = "c.actor_id IN (SELECT unnest($actors::BIGINT[]))"
 OF_GROUPS = "(c.group_id IN (SELECT unnest($groups::BIGINT[])) OR list_has_any(coalesce(c.more_groups, []), $groups::BIGINT[]))"
 
@@ -75,11 +71,13 @@ class Recall:
 
     async def of_ids(self, conn: Connection, tenant_id: int, ids: Sequence[UUID]) -> None:
         """ids: also earlier ones, of activities that were moved."""
-        found = await self.cold.of_ids(conn, tenant_id, ids, parameters={})
+        found = await self.cold.of_ids(conn, tenant_id, ids)
         await self._bring_back(conn, tenant_id, dict(found.values()))
 
-    async def for_delta(self, conn: Connection, tenant_id: int, compiled: CompiledModel, *, taken_back: bool) -> None:
-        """What the statements that derive from the delta read beside it. taken_back: it holds rows of sign -1."""
+    async def for_delta(
+        self, conn: Connection, tenant_id: int, compiled: CompiledModel, *, taken_back: bool, totals: bool = True
+    ) -> None:
+        """What the statements that derive from the delta read beside it. taken_back: it holds rows of sign -1. totals: numbers follow it."""
         if not (compiled.pairs or taken_back):
             return
         row = await (await conn.execute(queries.any, {"tenant_id": tenant_id})).fetchone()
@@ -87,22 +85,41 @@ class Recall:
             return
         for pair in compiled.pairs:
             declared = compiled.model.pairs[pair.name]
-            verbs = [*declared.open, *declared.close]
             query = queries.touched_objects.replace("{pairs}", pair.table)
+            verbs = [*declared.open, *declared.close]
             asked = {"tenant_id": tenant_id, "verbs": verbs, "high": row[0]}
-            if objects := await (await conn.execute(query, asked)).fetchall():
-                where = f"c.verb IN (SELECT unnest($verbs::VARCHAR[])) AND {OF_OBJECTS}"
-                await self._where(conn, tenant_id, where, verbs=verbs, **_objects(objects))
+            touched = await (await conn.execute(query, asked)).fetchall()
+            await self._of_keys(conn, tenant_id, verbs, ("object_kind", "object_id"), touched)
         if not taken_back:
             return
-        gone = await (await conn.execute(queries.taken_back)).fetchall()
-        of: dict[str, Any] = _objects([row[:2] for row in gone if row[1] is not None])
-        of["actors"] = sorted({row[2] for row in gone})
-        of["groups"] = sorted({group for row in gone for group in (row[3], *(row[4] or ())) if group is not None})
-        for keys in sorted({latest.keys for latest in compiled.latest}):
-            if of["objects"] or "object_id" not in keys:
-                await self._where(conn, tenant_id, _of_keys(keys), **of)
-        await self._days(conn, tenant_id, compiled, gone)
+        for latest in compiled.latest:
+            # Of a key whose row shows something else, nothing changes.
+            shown = await (await conn.execute(latest.shown, {"tenant_id": tenant_id})).fetchall()
+            await self._of_keys(conn, tenant_id, latest.of, latest.keys, shown)
+        if totals:
+            gone = await (await conn.execute(queries.taken_back)).fetchall()
+            await self._days(conn, tenant_id, compiled, gone)
+
+    async def _of_keys(
+        self, conn: Connection, tenant_id: int, verbs: Sequence[str], keys: Sequence[str], rows: Sequence[Sequence[Any]]
+    ) -> None:
+        """All of these verbs that have one of these values of each key."""
+        if not rows:
+            return
+        of = {key: sorted(set(values)) for key, values in zip(keys, zip(*rows, strict=True), strict=True)}
+        given: dict[str, Any] = {"verbs": list(verbs)}
+        conditions = ["c.verb IN (SELECT unnest($verbs::VARCHAR[]))"]
+        if "object_id" in of:
+            kind, one = keys.index("object_kind"), keys.index("object_id")
+            given |= _objects([(row[kind], row[one]) for row in rows])
+            conditions.append(OF_OBJECTS)
+        if "actor_id" in of:
+            given["actors"] = of["actor_id"]
+            conditions.append(OF_ACTORS)
+        if "group_id" in of:
+            given["groups"] = of["group_id"]
+            conditions.append(OF_GROUPS)
+        await self._where(conn, tenant_id, " AND ".join(conditions), **given)
 
     async def _days(self, conn: Connection, tenant_id: int, compiled: CompiledModel, gone: Sequence[tuple[Any, ...]]) -> None:
         """The days of what is taken back, where a rollup or board keeps extremes: of its verbs, and of the actors if all go by actor."""
@@ -115,10 +132,10 @@ class Recall:
         if all("actor_id" in keys for keys, _ in kept):
             where += f" AND {OF_ACTORS}"
         verbs = sorted({verb for _, of in kept for verb in of})
-        for day in sorted({row[5].date() for row in gone}):
+        for day in sorted({at.date() for _, at in gone}):
             noon = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
             low = id_from(noon - AROUND) if day.year > 1 else SMALLEST_ID
-            actors = sorted({row[2] for row in gone if row[5].date() == day})
+            actors = sorted({actor for actor, at in gone if at.date() == day})
             await self._where(conn, tenant_id, where, low=low, high=id_from(noon + AROUND), verbs=verbs, actors=actors)
 
     async def of_history(
@@ -161,11 +178,6 @@ class Recall:
         for first in range(0, len(texts), CHUNK):
             text = JsonText(b"[" + b",".join(texts[first : first + CHUNK]) + b"]")
             await conn.execute(query, {"tenant_id": tenant_id, "cold_rows": text})
-
-
-def _of_keys(keys: Sequence[str]) -> str:
-    conditions = {"object_id": OF_OBJECTS, "actor_id": OF_ACTORS, "group_id": OF_GROUPS}
-    return " AND ".join(conditions[key] for key in keys if key in conditions)
 
 
 def _objects(objects: Sequence[Sequence[str]]) -> dict[str, Any]:

@@ -25,8 +25,8 @@ WHERE d.object_id IS NOT NULL AND d.verb = ANY (%(verbs)s::text[]) AND (d.id <= 
     WHERE p.tenant_id = %(tenant_id)s AND p.object_kind = d.object_kind AND p.object_id = d.object_id AND p.opened_id <= %(high)s))
 
 -- name: taken_back
--- What is taken back: latest rows of these keys, and days of these times, are computed anew.
-SELECT object_kind, object_id, actor_id, group_id, more_groups, occurred_at FROM delta WHERE sign < 0
+-- What is taken back: days of these times are computed anew.
+SELECT actor_id, occurred_at FROM delta WHERE sign < 0
 
 -- name: groups_below
 -- The groups whose activities a change of these groups moves.

@@ -23,31 +23,39 @@ DELETE FROM milepost.retention_rule WHERE tenant_id = %(tenant_id)s AND name = %
 -- Of the next rows by id those that are due, and the last id that was looked at: so what stays is passed over once a run. Milestones stay
 -- as long as they are reached. By `last change` an activity is as old as what came last of its object, and as when it was received.
 WITH looked AS MATERIALIZED (
-    SELECT s.id, s.verb, s.occurred_at, s.received_at, s.actor_id, s.group_id, s.more_groups, s.object_kind, s.object_id
-    FROM milepost.activity s
-    WHERE s.tenant_id = %(tenant_id)s AND s.id >= %(low)s AND s.id < %(before)s
-    ORDER BY s.id LIMIT %(rows)s
-), holds AS MATERIALIZED (
-    SELECT h.verb, h.actor IS NOT NULL AS of_actor, a.actor_id, h.group_name IS NOT NULL AS of_group, g.group_id
-    FROM milepost.legal_hold h
-    LEFT JOIN milepost.actor a ON a.tenant_id = h.tenant_id AND a.external_id = h.actor
-    LEFT JOIN milepost.groups g ON g.tenant_id = h.tenant_id AND g.external_id = h.group_name
-    WHERE h.tenant_id = %(tenant_id)s AND h.lifted_at IS NULL
+    SELECT s.id, s.verb, s.occurred_at, s.received_at, s.object_kind, s.object_id, (({selected}) AND NOT {held}) IS TRUE AS selected
+    FROM ({rows}) s
 ), due AS (
     SELECT s.id, s.verb, s.occurred_at FROM looked s
-    WHERE s.verb <> 'milestone' AND (s.verb = ANY (%(verbs)s)) = %(named)s
+    WHERE s.selected
         AND (NOT %(by_change)s OR (s.received_at < %(before_at)s AND (s.object_id IS NULL OR NOT EXISTS (
             SELECT FROM milepost.activity o WHERE o.tenant_id = %(tenant_id)s AND o.object_kind = s.object_kind
-                AND o.object_id = s.object_id AND o.id >= %(before)s))))
-        AND NOT EXISTS (
-            SELECT FROM holds h WHERE (h.verb IS NULL OR h.verb = s.verb) AND (NOT h.of_actor OR h.actor_id = s.actor_id)
-                AND (NOT h.of_group OR h.group_id = s.group_id OR h.group_id = ANY (s.more_groups)))
+                AND o.object_id = s.object_id AND o.id >= %(before)s)
+            AND (s.object_kind || chr(31) || s.object_id) <> ALL (%(busy)s))))
 ), each AS (
     SELECT verb, count(*) AS n FROM due GROUP BY verb
 )
-SELECT (SELECT coalesce(array_agg(id ORDER BY id), '{}') FROM due), (SELECT count(*) FROM looked),
-    (SELECT id FROM looked ORDER BY id DESC LIMIT 1), (SELECT coalesce(jsonb_object_agg(verb, n), '{}') FROM each),
+SELECT (SELECT coalesce(array_agg(id ORDER BY id), '{{}}') FROM due), (SELECT count(*) FROM looked),
+    (SELECT id FROM looked ORDER BY id DESC LIMIT 1), (SELECT coalesce(jsonb_object_agg(verb, n), '{{}}') FROM each),
     (SELECT min(occurred_at) FROM due), (SELECT max(occurred_at) FROM due)
+
+-- name: hot_rows
+-- The next rows of PostgreSQL.
+SELECT a.* FROM milepost.activity a WHERE a.tenant_id = %(tenant_id)s AND a.id >= %(low)s AND a.id < %(before)s ORDER BY a.id LIMIT %(rows)s
+
+-- name: hot_objects
+-- What they happened to.
+SELECT DISTINCT s.object_kind, s.object_id FROM ({rows}) s WHERE s.object_id IS NOT NULL
+
+-- name: cold_rows
+-- Rows of the archive, without those that are in PostgreSQL again, or are gone.
+SELECT a.* FROM jsonb_populate_recordset(NULL::milepost.activity, %(cold_rows)s) a
+WHERE NOT EXISTS (SELECT FROM milepost.activity h WHERE h.tenant_id = %(tenant_id)s AND h.id = a.id)
+    AND NOT EXISTS (SELECT FROM milepost.tombstone t WHERE t.tenant_id = %(tenant_id)s AND t.id = a.id)
+
+-- name: buried
+-- Ids from one to another that are gone for good.
+SELECT id FROM milepost.tombstone WHERE tenant_id = %(tenant_id)s AND id >= %(low)s AND id <= %(high)s AND current_id IS NULL
 
 -- name: log
 -- What went, counted, in the transaction that removed it.

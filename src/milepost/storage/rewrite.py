@@ -13,8 +13,9 @@ throw away what is not on the list any more with `forget_replaced`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from milepost.activity import LARGEST_ID, SMALLEST_ID, activity_id
@@ -29,9 +30,13 @@ from milepost.storage.cold_files import ColdFiles, cold_files
 from milepost.storage.manifest import ColdFile, files_between, hold_lane, switch
 from milepost.storage.manifest import queries as manifest
 
-__all__ = ["Rewritten", "forget_replaced", "rewrite"]
+__all__ = ["Rewritten", "forget_replaced", "rewrite", "rewrite_buried"]
 
 queries = load_queries(__package__, "manifest.sql")
+retention = load_queries(__package__, "retention.sql")
+
+# What goes of a file: `places` of ids, and `actors` by their numbers.
+Asked: TypeAlias = Callable[[Connection, ColdFile], Awaitable[dict[str, Any]]]
 
 LOCK_WAIT_S = 60.0
 CONCERNED = (
@@ -52,6 +57,25 @@ async def rewrite(
     db: Database, tenant_id: int, *, ids: Sequence[UUID] = (), actors: Collection[int] = (), at_once: bool = False
 ) -> Rewritten:
     """Raises `Timeout` where another run has the archive, `ColdFileDamaged`, `StoreUnavailable`."""
+
+    async def asked(_: Connection, __: ColdFile) -> dict[str, Any]:
+        return {"places": places(ids), "actors": sorted(actors)}
+
+    return await _rewrite(db, tenant_id, asked, at_once=at_once)
+
+
+async def rewrite_buried(db: Database, tenant_id: int, *, at_once: bool = False) -> Rewritten:
+    """The same of all activities that are gone for good: removed by retention, erased or retracted."""
+
+    async def asked(owner: Connection, file: ColdFile) -> dict[str, Any]:
+        given = {"tenant_id": tenant_id, "low": file.low, "high": file.high}
+        rows = await (await owner.execute(retention.buried, given)).fetchall()
+        return {"places": places([row[0] for row in rows]), "actors": []}
+
+    return await _rewrite(db, tenant_id, asked, at_once=at_once)
+
+
+async def _rewrite(db: Database, tenant_id: int, asked: Asked, *, at_once: bool) -> Rewritten:
     done = Rewritten()
     files = cold_files(db.settings)
     owner, reading = await db.owner(), await db.owner()
@@ -60,10 +84,12 @@ async def rewrite(
             with translated():
                 columns = columns_of_row((await current_model(owner)).compiled.columns)
                 exporter = Exporter(owner=owner, reading=reading, files=files, columns=columns)
-                asked = {"places": places(ids), "actors": sorted(actors)}
                 for file in await files_between(owner, tenant_id, SMALLEST_ID, LARGEST_ID):
+                    concerned = await asked(owner, file)
+                    if not any(concerned.values()):
+                        continue
                     source = await files.fetch(file)
-                    rows = await read([source], columns[:4], picked=["c.us", "c.hash"], where=CONCERNED, parameters=asked)
+                    rows = await read([source], columns[:4], picked=["c.us", "c.hash"], where=CONCERNED, parameters=concerned)
                     if not rows:
                         continue
                     gone = [UUID(int=activity_id(us, hashed)) for us, hashed in rows]

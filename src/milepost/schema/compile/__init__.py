@@ -19,9 +19,9 @@ from milepost.schema.compile._activity import (
     row_columns,
 )
 from milepost.schema.compile._boards import CompiledBoard, compile_board, score_units
+from milepost.schema.compile._chain import chain_content, chain_form
 from milepost.schema.compile._columns import columns_of, distinct_of, key_columns, reading_of, threshold_units
 from milepost.schema.compile._contributions import MEMBERSHIP, REACH, literal
-from milepost.schema.compile._fold import Check, CompiledRollup, compile_rollup
 from milepost.schema.compile._goals import recomputed_goal
 from milepost.schema.compile._latest import CompiledLatest, compile_latest, value_column
 from milepost.schema.compile._milestones import CompiledMilestones, compile_milestones
@@ -29,6 +29,8 @@ from milepost.schema.compile._pairs import CompiledPair, compile_pair
 from milepost.schema.compile._pending import compile_pending, due_of
 from milepost.schema.compile._ranked import EVERYWHERE, member_column
 from milepost.schema.compile._reports import compile_about, report_indexes
+from milepost.schema.compile._rollup import CompiledRollup, compile_rollup
+from milepost.schema.compile._rollup_table import Check
 from milepost.schema.compile._search import EVERYTHING_IN_DATA, CompiledSearch, compile_search
 
 __all__ = [
@@ -45,6 +47,8 @@ __all__ = [
     "CompiledRollup",
     "CompiledSearch",
     "RowColumns",
+    "chain_content",
+    "chain_form",
     "column_types",
     "columns_of",
     "compile_model",

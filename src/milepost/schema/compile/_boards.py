@@ -21,9 +21,10 @@ from decimal import Decimal
 from milepost.model import Board, Model
 from milepost.schema.compile._columns import MOMENT, Column, columns_of
 from milepost.schema.compile._contributions import literal
-from milepost.schema.compile._fold import Check, CompiledRollup, RollupCompiler
 from milepost.schema.compile._ranges import Ranges, compile_ranges
 from milepost.schema.compile._ranked import member_column, ranked_contributions, tally_of
+from milepost.schema.compile._rollup import CompiledRollup, RollupCompiler
+from milepost.schema.compile._rollup_table import Check
 
 __all__ = ["CompiledBoard", "compile_board", "score_units"]
 
@@ -211,6 +212,25 @@ class _Compiler(RollupCompiler):
             f"SELECT {picked}, a.place, a.tie, a.new_place, a.new_tie\n"
             f"FROM (SELECT * FROM kept UNION ALL SELECT * FROM made) a\n"
             f"WHERE a.per IN ({self.ranked_windows()}) AND NOT EXISTS (SELECT FROM {self.touched} o WHERE {same_note})"
+        )
+
+    def repair(self, filled: str) -> tuple[str, ...]:
+        """As a rollup's. Where what was taken back and added cancelled out, the fold left a row alone that is repaired all the same (a best
+        value that is gone, and one more activity without any): its places are noted first."""
+        return (*(self.note_places(per) for per in self.windows), *super().repair(filled))
+
+    def note_places(self, per: str) -> str:
+        bucket = "d.day" if per == "day" else self.days_of(per, "d.day", "t.bucket")[0]
+        keys = ", ".join(f"d.{key}" for key in self.keys)
+        columns = (*self.keys, "per", "bucket")
+        same_keys = " AND ".join(f"t.{key} = d.{key}" for key in (*self.keys, "bucket"))
+        same_note = " AND ".join(f"o.{column} = t.{column}" for column in columns)
+        return (
+            f"INSERT INTO {self.touched} ({', '.join(columns)}, place, tie)\n"
+            f"SELECT {', '.join(f't.{column}' for column in columns)}, t.place, t.tie\n"
+            f"FROM (SELECT DISTINCT {keys}, {bucket} AS bucket FROM {self.dirty} d) d\n"
+            f"JOIN {self.table} t ON t.tenant_id = %(tenant_id)s AND t.per = {literal(per)} AND {same_keys}\n"
+            f"WHERE NOT EXISTS (SELECT FROM {self.touched} o WHERE {same_note})"
         )
 
     def ranked_windows(self) -> str:

@@ -14,7 +14,7 @@ from decimal import Decimal
 from milepost.model import Goal, Model, Rollup
 from milepost.schema.compile._columns import MOMENT, distinct_of
 from milepost.schema.compile._contributions import contributions, literal
-from milepost.schema.compile._fold import ACTIVITIES
+from milepost.schema.compile._rollup_table import ACTIVITIES
 
 __all__ = ["recomputed_goal"]
 

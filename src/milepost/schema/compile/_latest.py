@@ -1,7 +1,7 @@
 """Latest tables: one row a key with the newest activity of some verbs, so that a new grade replaces the one before.
 
-A load upserts what is newer. When an activity is taken back, the rows that show it are computed anew from the activity table
-(`note_dirty` before the table changes, `repair` after).
+A load upserts what is newer. When an activity is taken back, the rows that show it, and no others, are computed anew from the activity
+table (`note_dirty`, `repair`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from milepost.model import Latest
 from milepost.schema.compile._activity import ActivityColumn
 from milepost.schema.compile._contributions import literal
-from milepost.schema.compile._fold import ACTIVITIES, Check
+from milepost.schema.compile._rollup_table import ACTIVITIES, Check
 
 __all__ = ["CompiledLatest", "compile_latest"]
 
@@ -27,11 +27,13 @@ class CompiledLatest:
     name: str
     table: str
     dirty: str  # the temp table of keys whose rows are to be looked for again
+    of: tuple[str, ...]  # verbs
     keys: tuple[str, ...]
     values: tuple[str, ...]  # columns
     ddl: tuple[str, ...]
     temp_ddl: tuple[str, ...]
     fold: str
+    shown: str  # keys of the rows that show what the delta takes back
     note_dirty: str
     repair: tuple[str, ...]
     verify: tuple[Check, ...]
@@ -85,6 +87,12 @@ def compile_latest(
         f"SELECT s.* FROM {ACTIVITIES} s WHERE s.verb IN ({verbs}){matches} ORDER BY s.id DESC LIMIT 1\n) a"
     )
     same = " AND ".join(f"t.{key} = d.{key}" for key in keys)
+    in_delta = {key: "g.group_id" if key == "group_id" else f"s.{key}" for key in keys}
+    shown = (
+        f"SELECT DISTINCT {', '.join(in_delta.values())}\nFROM delta s {group}\nWHERE {present} AND s.sign < 0 AND EXISTS ("
+        f"SELECT FROM {table} t WHERE t.tenant_id = %(tenant_id)s AND t.id = s.id"
+        f"{''.join(f' AND t.{key} = {value}' for key, value in in_delta.items())})"
+    )
     packed = ", ".join(f"{literal(name)}, {name}" for name in ("id", "occurred_at", *values))
     pairs = ", ".join(f"{literal(key)}, {key}" for key in keys)
     names = ", ".join(keys)
@@ -98,6 +106,7 @@ def compile_latest(
         name=latest.name,
         table=table,
         dirty=dirty,
+        of=latest.of,
         keys=keys,
         values=values,
         ddl=(
@@ -109,10 +118,8 @@ def compile_latest(
             f"CREATE TEMP TABLE IF NOT EXISTS {dirty} ({', '.join(f'{n} {t} NOT NULL' for n, t in typed)}) ON COMMIT DELETE ROWS",
         ),
         fold=upsert.format(source=newest("delta", "s.sign > 0")),
-        note_dirty=(
-            f"INSERT INTO {dirty}\nSELECT DISTINCT {', '.join('g.group_id' if k == 'group_id' else f's.{k}' for k in keys)}\n"
-            f"FROM delta s {group}\nWHERE {present} AND s.sign < 0"
-        ),
+        shown=shown,
+        note_dirty=f"INSERT INTO {dirty}\n{shown}",
         repair=(
             f"DELETE FROM {table} t USING {dirty} d WHERE t.tenant_id = %(tenant_id)s AND {same}",
             upsert.format(source=again),

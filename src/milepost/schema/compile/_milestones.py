@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from milepost.model import Goal, Model, Value, definition_hash
 from milepost.schema.compile._columns import reading_of
 from milepost.schema.compile._contributions import contributions, literal
-from milepost.schema.compile._fold import ALL_BUCKET, Check
+from milepost.schema.compile._rollup_table import ALL_BUCKET, Check
 
 __all__ = ["SYSTEM_ACTOR", "CompiledMilestones", "compile_milestones"]
 

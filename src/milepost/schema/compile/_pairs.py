@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from milepost.model import Pair
 from milepost.schema.compile._contributions import literal
-from milepost.schema.compile._fold import Check
+from milepost.schema.compile._rollup_table import Check
 
 __all__ = ["CompiledPair", "compile_pair"]
 

@@ -14,8 +14,7 @@ it has many lower ones. So a change of score on a small board writes nothing her
 
 `settle` runs at the end of each fold, in the load's transaction: from what places were (`touched_NAME`) and are now it changes the
 counts, in one statement; those out of bounds are noted in `unsettled_NAME`, which hardly ever has a row, and for which the other
-statements split what has grown and merge what has emptied into its neighbour. The same statements, given a board of a million members
-and no ranges, build them all: that is how one is rebuilt.
+statements split what has grown and merge what has emptied into its neighbour. `rebuild` makes all of a tenant's from the rows.
 
 Each range is a hot row, but one load changes it at most once, no index covers its count, and free space on its page is kept: such an
 update writes no index entry, and the versions it leaves are removed by whoever reads the page next, without vacuum.
@@ -25,7 +24,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from milepost.schema.compile._fold import Check
+from milepost.schema.compile._rollup_table import Check
 
 __all__ = ["Ranges", "compile_ranges"]
 
@@ -42,7 +41,7 @@ FIRST = f"{LEAST}, {LEAST}, 0::bigint"
 
 @dataclass(frozen=True, kw_only=True)
 class Ranges:
-    """Statements take the parameter `tenant_id`. rebuild: all of a tenant's ranges from its rows; `settle` after it splits them."""
+    """Statements take the parameter `tenant_id`. rebuild: all of a tenant's lower ranges from its rows; `settle` after it makes the upper ones."""
 
     table: str
     ddl: tuple[str, ...]
@@ -282,17 +281,35 @@ ON CONFLICT (tenant_id, per, bucket, group_id, level, place, tie, member) DO UPD
         )
 
     def rebuild(self) -> tuple[str, ...]:
-        """Every board of the tenant becomes one without ranges; those too large for it are noted, and `settle` splits them."""
+        """Every board of the tenant is counted as a whole, and a large one cut into lower ranges, in one walk along the score index: the
+        number of each member says whether a range begins with it. `settle` after it makes upper ones of them."""
+        board = "s.per, s.bucket, s.group_id"
+        key = "place, tie, member"
         return (
             f"DELETE FROM {self.table} WHERE tenant_id = %(tenant_id)s",
             f"""WITH wholes AS (
-    INSERT INTO {self.table} (tenant_id, per, bucket, group_id, level, place, tie, member, n)
+    INSERT INTO {self.table} (tenant_id, per, bucket, group_id, level, {key}, n)
     SELECT %(tenant_id)s, per, bucket, group_id, 2, {FIRST}, count(*)
     FROM {self.board} WHERE tenant_id = %(tenant_id)s AND place IS NOT NULL GROUP BY per, bucket, group_id
-    RETURNING per, bucket, group_id, level, place, tie, member, n
+    RETURNING per, bucket, group_id, n
+), numbered AS (
+    SELECT t.per, t.bucket, t.group_id, t.place, t.tie, t.{self.member} AS member,
+        row_number() OVER (PARTITION BY t.per, t.bucket, t.group_id ORDER BY t.place, t.tie, t.{self.member}) - 1 AS i
+    FROM {self.board} t WHERE t.tenant_id = %(tenant_id)s AND t.place IS NOT NULL
+), sized AS (
+    SELECT m.*, w.n AS total, {pieces("w.n", LOWER_MEMBERS)} AS pieces
+    FROM numbered m JOIN wholes w ON {same("w", "m")} AND w.n > {LOWER_MEMBERS_MAX}
+), cut AS (
+    SELECT s.*, {begin_of("i * pieces / total")} AS begins, {begin_of("i * pieces / total + 1")} AS ends FROM sized s
+), made AS (
+    INSERT INTO {self.table} (tenant_id, per, bucket, group_id, level, {key}, n)
+    SELECT %(tenant_id)s, {board}, 0, f.place, f.tie, f.member, s.ends - s.begins
+    FROM cut s CROSS JOIN LATERAL (SELECT {FIRST} WHERE i = 0 UNION ALL SELECT s.place, s.tie, s.member WHERE i > 0) f ({key})
+    WHERE s.i = s.begins
+    RETURNING per, bucket, group_id, {key}
 )
-INSERT INTO {self.unsettled} (per, bucket, group_id, level, place, tie, member, n)
-SELECT * FROM wholes WHERE n > {LOWER_MEMBERS_MAX}""",
+INSERT INTO {self.unsettled} (per, bucket, group_id, level, {key}, n)
+SELECT per, bucket, group_id, 1, {key}, {LOWER_MEMBERS} FROM made""",
         )
 
     # ── verifying ──

@@ -1,0 +1,1 @@
+ALTER TABLE milepost.activity_content DROP CONSTRAINT activity_content_digest;

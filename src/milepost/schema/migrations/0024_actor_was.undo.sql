@@ -1,0 +1,2 @@
+DROP TABLE milepost.actor_was;
+DROP INDEX milepost.activity_version_made_by;
