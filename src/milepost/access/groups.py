@@ -38,6 +38,7 @@ __all__ = [
 
 queries = load_queries(__package__, "groups.sql")
 
+FOUND_MAX = 1_000_000  # by the index of words, of which so many are ranked:
 RANKED_MAX = 1_000
 
 
@@ -116,7 +117,7 @@ async def search_groups(
     reader: Reader = EVERYTHING,
 ) -> tuple[list[Group], tuple[Decimal, str] | None]:
     """Groups in whose name, id or searched attributes each word of `query` begins a word, the best first; and after which the next page
-    begins. Of more than `RANKED_MAX` matches so many are ranked. Raises `InvalidInput` where `query` has no word.
+    begins. Of more than `RANKED_MAX` groups that are what is asked for, so many are ranked. Raises `InvalidInput` where `query` has no word.
     """
     if len(query) > SEARCH_CHARACTERS_MAX or "\0" in query or not any(character.isalnum() for character in query):
         detail = f"has a word to search for, and at most {SEARCH_CHARACTERS_MAX} characters"
@@ -134,7 +135,7 @@ async def search_groups(
         "status": status,
         "at": at or datetime.now(UTC),
         "words": query.strip(),
-        "ranked": RANKED_MAX,
+        "found": FOUND_MAX,
         "few": few,
         "kinds": [one for one, _ in searched],
         "attributes": [attribute for _, attribute in searched],
@@ -142,7 +143,11 @@ async def search_groups(
         "after": name,
         "limit": limit + 1,
     }
-    statement = queries.search_groups.replace("{groups}", source).replace("{readable}", reader.readable)
+    # Of one parent, and of a viewer who may read few, there are not too many to rank.
+    ranked = str(RANKED_MAX) if source == queries.found_groups else "ALL"
+    statement = (
+        queries.search_groups.replace("{groups}", source).replace("{readable}", reader.readable).replace("{ranked}", ranked)
+    )
     rows = await (await conn.execute(statement, given | reader.parameters)).fetchall()
     last = rows[limit - 1] if len(rows) > limit else None
     return [_group(row[:8]) for row in rows[:limit]], None if last is None else (Decimal(last[8]), last[0])

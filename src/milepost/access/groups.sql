@@ -42,15 +42,16 @@ CROSS JOIN LATERAL (
 ) g
 
 -- name: found_groups
--- Where groups are looked for: those that the index of words has, no more than are ranked.
-milepost.groups_found(%(words)s, %(ranked)s) found (group_id)
+-- Where groups are looked for: those that the index of words has. How many are ranked is decided when it is known which are meant.
+milepost.groups_found(%(words)s, %(found)s) found (group_id)
 CROSS JOIN LATERAL (
     SELECT * FROM milepost.groups g WHERE g.tenant_id = %(tenant_id)s AND g.group_id = found.group_id OFFSET 0
 ) g
 
 -- name: search_groups
 -- A page of groups in which all words begin like those asked for, the best first: the words of the name count most, then those of the id,
--- then those of attributes that the model searches; a name or id that is, or begins with, what was asked for comes before all.
+-- then those of attributes that the model searches; a name or id that is, or begins with, what was asked for comes before all. No more are
+-- ranked than {ranked} says, of those that are what they must be and may be read.
 SELECT g.external_id, g.kind, g.name, p.external_id AS parent, s.time_zone, g.status, g.attributes::text, g.changed_at, g.score::text
 FROM (
     SELECT g.*, (
@@ -67,8 +68,9 @@ FROM (
             )), 'C') AS words,
             milepost.beginnings(%(words)s, '') AS query
     ) w
-    WHERE w.words @@ w.query AND g.tenant_id = %(tenant_id)s
-      AND (%(kind)s::text IS NULL OR g.kind = %(kind)s) AND (%(status)s::text IS NULL OR g.status = %(status)s) AND {readable}
+    WHERE g.tenant_id = %(tenant_id)s AND (%(kind)s::text IS NULL OR g.kind = %(kind)s)
+      AND (%(status)s::text IS NULL OR g.status = %(status)s) AND w.words @@ w.query AND {readable}
+    LIMIT {ranked}
 ) g
 LEFT JOIN milepost.group_span s
   ON s.tenant_id = g.tenant_id AND s.group_id = g.group_id AND s.since <= %(at)s AND s.until > %(at)s

@@ -19,9 +19,10 @@ Keys are not bound by any of this: an app asks, and then writes with its key.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from milepost.access._granting import granted, granting
@@ -30,16 +31,21 @@ from milepost.access._values import is_id, text_fault
 from milepost.access.viewer import READ
 from milepost.errors import FieldError, InvalidInput
 from milepost.model import Model
-from milepost.postgres import Connection, load_queries
+from milepost.postgres import Connection, JsonText, load_queries
 
-__all__ = ["CHECKS_MAX", "Check", "Permitted", "allowed", "permitted"]
+__all__ = ["CHECKS_MAX", "Archived", "Check", "Permitted", "allowed", "permitted"]
 
 CHECKS_MAX = 1000  # in one statement: about 30 ms
 
 _queries = load_queries(__package__, "permissions.sql")
 _in_groups = _queries.in_groups.replace("{granted}", granted("q.action"))
-_on_activities = _queries.on_activities.replace("{may_read}", granted("'read'::text")).replace("{may_do}", granted("q.action"))
+_on_any = _queries.on_activities.replace("{may_read}", granted("'read'::text")).replace("{may_do}", granted("q.action"))
+_on_activities = _on_any.replace("{activities}", "milepost.activity")
+_on_archived = _on_any.replace("{activities}", _queries.archived)
 _permitted = _queries.permitted.replace("{granted}", granted("%(action)s::text"))
+
+# A tenant's activities in the archive: the id that was asked for → the id it has now, and its row as JSON.
+Archived: TypeAlias = Callable[[Connection, int, Sequence[UUID]], Awaitable[Mapping[UUID, tuple[UUID, bytes]]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,9 +70,16 @@ class Permitted:
 
 
 async def allowed(
-    conn: Connection, tenant_id: int, model: Model, checks: Sequence[Check], *, at: datetime | None = None
+    conn: Connection,
+    tenant_id: int,
+    model: Model,
+    checks: Sequence[Check],
+    *,
+    at: datetime | None = None,
+    archived: Archived | None = None,
 ) -> list[bool]:
-    """The answers, in the order of the questions: one statement for groups and one for activities, whatever their number.
+    """The answers, in the order of the questions: one statement for groups and one for activities, whatever their number. archived: is
+    asked for activities that are not to be found, or not to be touched, in PostgreSQL.
 
     Raises `InvalidInput` for more than `CHECKS_MAX` of them.
     """
@@ -79,14 +92,26 @@ async def allowed(
     yes: set[int] = set()
     for statement, asked in ((_in_groups, in_groups), (_on_activities, on_activities)):
         if asked:
-            questions = {
-                "numbers": [number for number, _, _ in asked],
-                "actors": [check.actor for _, check, _ in asked],
-                "actions": [check.action for _, check, _ in asked],
-                "targets": [target for _, _, target in asked],
-            }
-            yes.update(row[0] for row in await (await conn.execute(statement, given | questions)).fetchall())
+            rows = await (await conn.execute(statement, given | _questions(asked))).fetchall()
+            yes.update(row[0] for row in rows)
+    open_still = [one for one in on_activities if one[0] not in yes]
+    if archived is not None and open_still:
+        found = await archived(conn, tenant_id, [target for _, _, target in open_still])
+        asked_still = [(n, check, found[target][0]) for n, check, target in open_still if target in found]
+        if asked_still:
+            cold_rows = JsonText(b"[%b]" % b",".join(dict(found.values()).values()))
+            questions = given | _questions(asked_still) | {"cold_rows": cold_rows}
+            yes.update(row[0] for row in await (await conn.execute(_on_archived, questions)).fetchall())
     return [number in yes for number in range(len(checks))]
+
+
+def _questions(asked: Sequence[tuple[int, Check, Any]]) -> dict[str, Any]:
+    return {
+        "numbers": [number for number, _, _ in asked],
+        "actors": [check.actor for _, check, _ in asked],
+        "actions": [check.action for _, check, _ in asked],
+        "targets": [target for _, _, target in asked],
+    }
 
 
 async def permitted(

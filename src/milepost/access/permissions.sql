@@ -30,7 +30,7 @@ CROSS JOIN LATERAL (
     WHERE a.tenant_id = %(tenant_id)s AND a.external_id = q.actor LIMIT 1) who
 CROSS JOIN LATERAL (
     SELECT s.audience, s.actor_id, s.group_id, array_prepend(s.group_id, s.more_groups) AS groups
-    FROM milepost.activity s
+    FROM {activities} s
     WHERE s.tenant_id = %(tenant_id)s AND s.id = CASE WHEN t.current_id IS NOT NULL THEN t.current_id ELSE q.target END
     LIMIT 1) s
 CROSS JOIN LATERAL (
@@ -44,6 +44,10 @@ WHERE (   s.audience = 0
        OR s.audience = 1 AND r.may_read
        OR s.actor_id = who.actor_id AND (s.audience = 2 OR s.group_id IS NULL))
   AND (q.action = 'read' OR r.may_do);
+
+-- name: archived
+-- Activities of the archive, as rows of the table that they were in.
+jsonb_populate_recordset(NULL::milepost.activity, %(cold_rows)s)
 
 -- name: permitted
 -- A page of who may do something in a group, in the order of their numbers, each with one membership that gives the right to it: in

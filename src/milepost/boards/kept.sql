@@ -1,7 +1,7 @@
 -- Reading boards as they were kept: snapshots hold ranks, so nothing is counted. Parts are those of boards.sql.
 
 -- name: page
--- A page of a snapshot, from after a place on.
+-- A page of a snapshot, from after a place on. Places of those who were erased are nobody's.
 SELECT p.ordinal, p.rank, {shown}, p.score, {movement}
 FROM (
     SELECT s.ordinal, s.rank, s.member_id AS member, s.score FROM milepost.snapshot_place s
@@ -9,7 +9,7 @@ FROM (
     ORDER BY s.ordinal
     LIMIT %(rows)s
 ) p
-JOIN {names} a ON a.tenant_id = %(tenant_id)s AND a.{number} = p.member
+LEFT JOIN {names} a ON a.tenant_id = %(tenant_id)s AND a.{number} = p.member
 ORDER BY p.ordinal
 
 -- name: standing
@@ -30,7 +30,7 @@ FROM (
     FROM me JOIN milepost.snapshot_place s ON s.tenant_id = %(tenant_id)s AND s.snapshot_id = %(snapshot_id)s
       AND s.ordinal BETWEEN me.ordinal - %(around)s AND me.ordinal + %(around)s
 ) p
-JOIN {names} a ON a.tenant_id = %(tenant_id)s AND a.{number} = p.member
+LEFT JOIN {names} a ON a.tenant_id = %(tenant_id)s AND a.{number} = p.member
 ORDER BY p.ordinal
 
 -- name: among

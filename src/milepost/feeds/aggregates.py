@@ -38,6 +38,7 @@ ROWS = 1_000  # activities, of several days at once
 DAY_ROWS_MAX = 5_000
 SAMPLE = 3  # actors that are named
 STRETCHES_MAX = 5  # looked at for one page
+LOWER_HALF = (1 << 64) - 1  # of an id, which no activity's has empty
 
 # What is aggregated, as an expression each: a group's number, an object's kind and id.
 GROUP_KEY = ("s.group_id", "NULL::text", "NULL::text")
@@ -79,7 +80,7 @@ async def read_aggregates(
     """group_id: of the group whose feed it is. low, high: the bounds of the feed. before: where the page before ended."""
     keys = OBJECT_KEY if by == "object" else GROUP_KEY if group_id is None else OWN_GROUP_KEY
     items: list[tuple[UUID, dict[str, Any]]] = []
-    top = high if before is None else min(high, _day(before, zone)[1])
+    top = high if before is None else min(high, before if _is_bound(before) else _day(before, zone)[1])
     across = Across(stream, tenant_id, presenter.cold)
     for _ in range(STRETCHES_MAX):
         await plan_by_index(conn, sorts=False)
@@ -98,7 +99,7 @@ async def _stretch(conn: Connection, stream: Across, zone: ZoneInfo, low: UUID, 
     if found.end is None and len(found.ids) < ROWS:
         return _Stretch(ids=found.ids, exact=True, next=None)
     if not found.ids:
-        return _Stretch(ids=(), exact=True, next=found.end)
+        return _Stretch(ids=(), exact=True, next=None if found.end is None else min(_bound_above(found.end), top))
     edge = found.ids[-1] if found.end is None else found.end  # above it all are known
     first, following = _day(edge, zone)
     whole = tuple(one for one in found.ids if one >= following)
@@ -171,6 +172,15 @@ async def _aggregated(
         }
         found.append((newest, item))
     return sorted(found, key=itemgetter(0), reverse=True)
+
+
+def _is_bound(id: UUID) -> bool:
+    """Whether it is no activity's: all that is of its day and above it has been shown."""
+    return id.int & LOWER_HALF == 0
+
+
+def _bound_above(id: UUID) -> UUID:
+    return id if _is_bound(id) else UUID(int=(id.int | LOWER_HALF) + 1)
 
 
 def _date(activity: UUID, zone: ZoneInfo) -> date:

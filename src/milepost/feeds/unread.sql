@@ -1,7 +1,8 @@
 -- name: place
--- How far this snapshot's tenant is loaded.
+-- How far this snapshot's tenant is loaded, and an id that none is above.
 SELECT (SELECT position FROM milepost.journal WHERE tenant_id = %(tenant_id)s ORDER BY position DESC LIMIT 1),
-    (SELECT id FROM milepost.activity WHERE tenant_id = %(tenant_id)s ORDER BY id DESC LIMIT 1)
+    greatest((SELECT id FROM milepost.activity WHERE tenant_id = %(tenant_id)s ORDER BY id DESC LIMIT 1),
+        (SELECT high FROM milepost.cold_file WHERE tenant_id = %(tenant_id)s AND state = 'cold' ORDER BY high DESC LIMIT 1))
 
 -- name: mark
 -- One row for each reader and feed, which only goes on.
@@ -38,3 +39,12 @@ SELECT count(*)
 FROM unnest(%(ids)s::uuid[]) AS i (id)
 JOIN milepost.activity s ON s.tenant_id = %(tenant_id)s AND s.id = i.id AND s.id >= %(first)s AND s.id <= %(last)s
 WHERE {matches}
+
+-- name: late_away
+-- Those that are not in PostgreSQL: archived, moved or gone.
+SELECT i.id FROM unnest(%(ids)s::uuid[]) AS i (id)
+WHERE NOT EXISTS (
+    SELECT FROM milepost.activity s
+    WHERE s.tenant_id = %(tenant_id)s AND s.id = i.id AND s.id >= %(first)s AND s.id <= %(last)s OFFSET 0)
+ORDER BY i.id DESC
+LIMIT %(most)s

@@ -22,6 +22,7 @@ def piece(payload: _rows.Payload, first: int, last: int) -> bytes:
         groups=payload.header.groups,
         keys={row - first: key for row, key in payload.header.keys.items() if first <= row < last},
         large=[row - first for row in payload.header.large if first <= row < last],
+        files={row - first: named for row, named in payload.header.files.items() if first <= row < last},
     )
     return _rows.seal_payload(
         _rows.Payload(

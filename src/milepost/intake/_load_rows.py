@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from milepost.intake import _rows
+from milepost.intake._named_files import named_in
 
 __all__ = ["InOrder", "LoadRows", "joined"]
 
@@ -99,12 +100,31 @@ class LoadRows:
                 at += _element.size
 
     def large(self) -> list[UUID]:
-        """The ids of those whose content is to leave them soon."""
+        """The ids of those whose content is in the row, and is to leave it soon."""
         found, before = [], 0
         for one in self._payloads:
             found += [self.id_of(before + row) for row in one.header.large if row < len(one.lengths)]
             before += len(one.lengths)
         return found
+
+    def kept(self) -> dict[UUID, bytes]:
+        """The ids of those whose content is in the object store, with its digest."""
+        found: dict[UUID, bytes] = {}
+        before = 0
+        for one in self._payloads:
+            found |= {self.id_of(before + row): digest for row, digest in one.kept.items()}
+            before += len(one.lengths)
+        return found
+
+    def files(self) -> list[tuple[UUID, str, int, UUID]]:
+        """Id, name, place and file, of those that name some."""
+        return [
+            (self.id_of(before + row), name, place, file)
+            for before, one in _starting(self._payloads)
+            if one.header.files
+            for row, name, place, file in named_in(one.header.files)
+            if 0 <= row < len(one.lengths)
+        ]
 
     # ── ids ──
 
@@ -234,13 +254,18 @@ def joined(payloads: Sequence[_rows.Payload], tenant_id: int) -> _rows.Payload:
         groups=rows.groups,
         keys={row: digest.hex() for row, digest in rows.hashes()},
         large=_large(payloads),
+        files={start + row: named for start, one in _starting(payloads) for row, named in one.header.files.items()},
     )
     return _rows.Payload(header=header, lengths=lengths, splits=splits, rows=rows.as_they_came())
 
 
 def _large(payloads: Sequence[_rows.Payload]) -> list[int]:
-    starts = accumulate((len(one.lengths) for one in payloads), initial=0)
-    return [start + row for start, one in zip(starts, payloads, strict=False) for row in one.header.large]
+    return [start + row for start, one in _starting(payloads) for row in one.header.large]
+
+
+def _starting(payloads: Sequence[_rows.Payload]) -> Iterator[tuple[int, _rows.Payload]]:
+    """Each with how many rows are before it."""
+    return zip(accumulate((len(one.lengths) for one in payloads), initial=0), payloads, strict=False)
 
 
 def _places(names: Sequence[str]) -> dict[str, int]:

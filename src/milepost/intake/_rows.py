@@ -13,8 +13,8 @@ import re
 import struct
 import sys
 from array import array
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import accumulate
 
 import msgspec
@@ -110,7 +110,8 @@ class TextCache(dict[str, bytes]):
 class Header(msgspec.Struct, frozen=True, omit_defaults=True):
     """delta: how many columns, from the first on, a row of the delta has, too.
     keys: by row, the hash, as hex, of a key that came without a time: the ledger decides on its id.
-    large: the rows whose content is to leave them soon.
+    large: the rows whose content is to be in the object store.
+    files: by row and name, the files that it names, as hexadecimal digits.
     """
 
     columns: str
@@ -119,16 +120,19 @@ class Header(msgspec.Struct, frozen=True, omit_defaults=True):
     groups: list[str]
     keys: dict[int, str] = {}
     large: list[int] = []
+    files: dict[int, dict[str, list[str]]] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Payload:
-    """lengths: of each row, and of as much of it as is a row of the delta, in bytes."""
+    """lengths: of each row, and of as much of it as is a row of the delta, in bytes. kept: by row, the digest of a content that is in the
+    object store, and not in the row; never in a sealed payload."""
 
     header: Header
     lengths: array[int]
     splits: array[int]
     rows: memoryview | bytes
+    kept: Mapping[int, bytes] = field(default_factory=dict)
 
     def ends(self) -> list[int]:
         return list(accumulate(self.lengths))

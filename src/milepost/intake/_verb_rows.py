@@ -15,6 +15,7 @@ from milepost import limits
 from milepost.activity import audience_of, microseconds
 from milepost.errors import FieldError, InvalidInput
 from milepost.intake import _rows
+from milepost.intake._named_files import files_struct
 from milepost.intake._storable import escape, refuse
 from milepost.model import Content, Field, Model, Verb
 from milepost.schema.compile import RowColumns
@@ -69,6 +70,7 @@ def verb_struct(verb: Verb) -> type[msgspec.Struct]:
             ("visibility", Literal["public", "group", "private"], "group"),
             ("source", _Label | None, None),
             ("status", _Label | None, None),
+            *([("files", files_struct(verb) | None, None)] if verb.files else ()),
         ],
         tag_field="verb",
         tag=verb.name,
@@ -83,6 +85,9 @@ class VerbRows:
     def __init__(self, verb: Verb, model: Model, row: RowColumns) -> None:
         self.object = verb.object
         self.large_over = (verb.content or Content()).offload_over  # bytes of content
+        self.files = bool(verb.files)
+        # Rows whose `others` are longer are looked at once more; all, where they may name files.
+        self.look_over = -1 if self.files else self.large_over
         self._name = _rows.octets(verb.name.encode())
         self._middles: dict[tuple[str, str | None], bytes] = {}
         self._read = _steps(verb, row.read)
@@ -221,6 +226,7 @@ def explain(message: str) -> tuple[str, str]:
         return f"{pointer}/{escape(missing[1])}", "is required"
     unknown = re.match(r"Object contains unknown field `(.+)`", detail)
     if unknown:
-        where = "declared in the model" if pointer == "/measures" else "a field of an activity"
+        declared = pointer in ("/measures", "/files") or f"{pointer}/{unknown[1]}" == "/files"
+        where = "declared in the model" if declared else "a field of an activity"
         return f"{pointer}/{escape(unknown[1])}", f"is not {where}"
     return pointer, detail.replace("`", "").replace(" | null", "")

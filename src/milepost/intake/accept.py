@@ -15,6 +15,7 @@ import itertools
 import json
 import operator
 from array import array
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from io import BytesIO
@@ -26,14 +27,17 @@ from milepost import limits
 from milepost.activity import YEAR_ONE, id_high, id_low, key_hash, microseconds, random_hash
 from milepost.errors import FieldError, InvalidInput, TooLarge
 from milepost.intake import _rows
+from milepost.intake._named_files import Named, NamedFiles
 from milepost.intake._storable import check_storable, may_be_unstorable
 from milepost.intake._verb_rows import VerbRows, explain, verb_struct
 from milepost.model import Model
 from milepost.schema.compile import row_columns
+from milepost.storage.tickets import Tickets
 
 __all__ = ["Accepted", "Acceptor", "Rejected"]
 
 _EARLIEST_US = microseconds(limits.AGE_MIN)
+PIECE_ROWS = 100  # about a millisecond
 _FUTURE_US = int(limits.FUTURE_MAX.total_seconds()) * 1_000_000
 
 
@@ -74,6 +78,7 @@ class _Batch:
     groups: dict[str, int] = field(default_factory=dict)
     keys: dict[int, str] = field(default_factory=dict)
     large: list[int] = field(default_factory=list)  # rows whose content is to leave them
+    files: dict[int, Named] = field(default_factory=dict)  # by row
 
     def payload(self, columns: str, delta: int) -> _rows.Payload:
         header = _rows.Header(
@@ -83,6 +88,7 @@ class _Batch:
             groups=list(self.groups),
             keys=self.keys,
             large=self.large,
+            files=self.files,
         )
         return _rows.Payload(header=header, lengths=self.lengths, splits=self.splits, rows=b"".join(self.parts))
 
@@ -94,7 +100,8 @@ class _NoVerb(msgspec.Struct, tag_field="verb", tag="\0"):
 class Acceptor:
     """One for each model version; safe to share between tasks of one thread."""
 
-    def __init__(self, model: Model, version: int) -> None:
+    def __init__(self, model: Model, version: int, tickets: Tickets | None = None) -> None:
+        """tickets: by which activities name files; None: by their ids as well, and whoever loads looks for them."""
         self.model = model
         self.version = version
         structs = {name: verb_struct(verb) for name, verb in model.verbs.items()}
@@ -112,6 +119,7 @@ class Acceptor:
         self._column_count = len(row.every)
         self._delta_count = 1 + len(row.delta)
         self._verbs = {structs[name]: VerbRows(verb, model, row) for name, verb in model.verbs.items()}
+        self._files = NamedFiles({structs[name]: verb for name, verb in model.verbs.items()}, tickets)
         self._texts = _rows.TextCache()
 
     def accept(self, tenant_id: int, body: bytes, now: datetime, *, ndjson: bool = False) -> Accepted:
@@ -127,13 +135,33 @@ class Acceptor:
                 items = self._one.decode_lines(body) if ndjson else self._body.decode(body).activities
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 items = self._each(body, ndjson, rejected)
-        return self._batch(tenant_id, items, now, rejected)
+        batch = _Batch()
+        self._encode(batch, tenant_id, items, now, rejected, received_at=now)
+        return self._sealed(batch, rejected)
+
+    def in_pieces(
+        self, tenant_id: int, body: bytes, now: datetime, *, ndjson: bool = False
+    ) -> Generator[None, None, Callable[[], Accepted]]:
+        """The same, a piece at each step, so that others get their turn on the event loop in between. What it returns seals the batch, and
+        may do so in another thread."""
+        if ndjson and _has_too_many_lines(body):
+            raise _too_many()
+        batch, rejected = _Batch(), list[Rejected]()
+        raws = self._raws(body, ndjson)
+        yield
+        for first in range(0, len(raws), PIECE_ROWS):
+            piece = raws[first : first + PIECE_ROWS]
+            items = [self._item(bytes(raw), index, rejected) for index, raw in enumerate(piece, first)]
+            self._encode(batch, tenant_id, items, now, rejected, received_at=now, first=first)
+            yield
+        return functools.partial(self._sealed, batch, rejected)
 
     def correction(self, tenant_id: int, body: bytes, now: datetime, *, received_at: datetime, hash62: int) -> Encoded:
         """A corrected activity, which keeps its identity `hash62` and when it was first received. Raises InvalidInput."""
         rejected: list[Rejected] = []
         found = self._item(body, 0, rejected)
-        batch = self._encode(tenant_id, [found], now, rejected, received_at=received_at, hash62=hash62)
+        batch = _Batch()
+        self._encode(batch, tenant_id, [found], now, rejected, received_at=received_at, hash62=hash62)
         if rejected:
             raise InvalidInput(
                 "The activity would not be valid.",
@@ -141,8 +169,7 @@ class Acceptor:
             )
         return Encoded(payload=batch.payload(self._columns, self._delta_count), id=batch.ids[0])
 
-    def _batch(self, tenant_id: int, items: list[Any], now: datetime, rejected: list[Rejected]) -> Accepted:
-        batch = self._encode(tenant_id, items, now, rejected, received_at=now)
+    def _sealed(self, batch: _Batch, rejected: list[Rejected]) -> Accepted:
         ids, payload = batch.ids, b""
         if ids:
             payload = _rows.seal_payload(batch.payload(self._columns, self._delta_count))
@@ -151,6 +178,7 @@ class Acceptor:
 
     def _encode(
         self,
+        batch: _Batch,
         tenant_id: int,
         items: list[Any],
         now: datetime,
@@ -158,21 +186,23 @@ class Acceptor:
         *,
         received_at: datetime,
         hash62: int | None = None,
-    ) -> _Batch:
-        """Every item that is right as a row; the others' mistakes go to `rejected`. None stands for one that is there already.
+        first: int = 0,
+    ) -> None:
+        """Every item that is right as a row of the batch; the others' mistakes go to `rejected`. None stands for one that is there already.
 
-        hash62: the identity of a corrected activity. This loop is what an activity costs in Python: names are bound once, parts
+        hash62: the identity of a corrected activity. first: the place of the first item in the request. This loop is what an activity costs in Python: names are bound once, parts
         are joined once.
         """
+        if self._files:
+            items = self._with_right_files(tenant_id, items, now, rejected, first)
         texts, verbs, null, count = self._texts, self._verbs, _rows.NULL, self._column_count
         pack_head, pack_without_group, int_from = _rows.pack_head, _rows.pack_head_without_group, int.from_bytes
         received = _rows.timestamp(microseconds(received_at))
         now_us = microseconds(now)
         earliest, latest = _EARLIEST_US, now_us + _FUTURE_US
-        batch = _Batch()
         actors, groups, parts, ids = batch.actors, batch.groups, batch.parts, batch.ids
         add_length, add_split = batch.lengths.append, batch.splits.append
-        for index, item in enumerate(items):
+        for index, item in enumerate(items, first):
             if item is None:
                 continue
             verb, target = verbs[type(item)], item.object
@@ -205,19 +235,19 @@ class Acceptor:
                     batch.keys[len(ids)] = digest.hex()
             high = id_high(us)
             since_2000 = us - _rows.POSTGRES_EPOCH_US
-            name, first = item.actor, item.group
+            name, group_name = item.actor, item.group
             actor = actors.get(name)
             if actor is None:
                 actor = actors[name] = len(actors)
             if item.groups:
-                first, *more = dict.fromkeys([first, *item.groups] if first else item.groups)
+                group_name, *more = dict.fromkeys([group_name, *item.groups] if group_name else item.groups)
                 if more:
-                    groups.setdefault(first, len(groups))
+                    groups.setdefault(group_name, len(groups))
                     middle = _rows.int8_array([groups.setdefault(one, len(groups)) for one in more]) + middle[len(null) :]
-            if first:
-                group = groups.get(first)
+            if group_name:
+                group = groups.get(group_name)
                 if group is None:
-                    group = groups[first] = len(groups)
+                    group = groups[group_name] = len(groups)
                 head = pack_head(count, 4, tenant_id, 16, high, low, 8, since_2000, 8, actor, 8, group)
             else:
                 head = pack_without_group(count, 4, tenant_id, 16, high, low, 8, since_2000, 8, actor, -1)
@@ -231,35 +261,50 @@ class Acceptor:
                     read,
                 )
             )
-            if len(others) > verb.large_over and len(item.content) > verb.large_over:
-                batch.large.append(len(ids))
+            if len(others) > verb.look_over:
+                if len(item.content) > verb.large_over:
+                    batch.large.append(len(ids))
+                if verb.files and item.files is not None:
+                    batch.files[len(ids)] = item.files
             rest = b"".join((received, null if key is None else _rows.text(key), others))
             parts += (folded, rest)
             add_split(len(folded))
             add_length(len(folded) + len(rest))
             ids.append(high << 64 | low)
-        return batch
+
+    def _with_right_files(
+        self, tenant_id: int, items: list[Any], now: datetime, rejected: list[Rejected], first: int
+    ) -> list[Any]:
+        """None stands for one that names a file that it may not."""
+        right: list[Any] = []
+        for item, wrong in self._files.checked(tenant_id, items, now):
+            rejected.extend(Rejected(first + len(right), one.pointer, one.detail) for one in wrong)
+            right.append(None if wrong else item)
+        return right
 
     def _each(self, body: bytes, ndjson: bool, rejected: list[Rejected]) -> list[Any]:
         """Decode one by one, so that a mistake costs its own activity alone. None stands for a rejected one."""
-        raws: list[Any]
+        return [self._item(bytes(raw), index, rejected) for index, raw in enumerate(self._raws(body, ndjson))]
+
+    def _raws(self, body: bytes, ndjson: bool) -> Sequence[Any]:
+        """The activities of a body, each as its JSON."""
         if ndjson:
-            raws = [line for line in body.split(b"\n") if line.strip()]
-        else:
-            try:
-                raws = self._raw_body.decode(body).activities
-            except msgspec.ValidationError as error:
-                pointer, detail = explain(str(error))
-                if pointer == "/activities" and detail.startswith("Expected array of length"):
-                    raise _too_many() from error
-                raise InvalidInput('The body is not {"activities": […]}.', errors=(FieldError(pointer, detail),)) from error
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                raws = self._despite_surrogates(body)
-                if not raws:
-                    raise InvalidInput("The body is not JSON.", errors=(FieldError("", str(error)),)) from error
-            except RecursionError as error:
-                raise InvalidInput("The body is nested too deeply.", errors=(FieldError("", "nested too deeply"),)) from error
-        return [self._item(bytes(raw), index, rejected) for index, raw in enumerate(raws)]
+            return [line for line in body.split(b"\n") if line.strip()]
+        raws: list[Any]
+        try:
+            raws = self._raw_body.decode(body).activities
+        except msgspec.ValidationError as error:
+            pointer, detail = explain(str(error))
+            if pointer == "/activities" and detail.startswith("Expected array of length"):
+                raise _too_many() from error
+            raise InvalidInput('The body is not {"activities": […]}.', errors=(FieldError(pointer, detail),)) from error
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raws = self._despite_surrogates(body)
+            if not raws:
+                raise InvalidInput("The body is not JSON.", errors=(FieldError("", str(error)),)) from error
+        except RecursionError as error:
+            raise InvalidInput("The body is nested too deeply.", errors=(FieldError("", "nested too deeply"),)) from error
+        return raws
 
     def _despite_surrogates(self, body: bytes) -> list[bytes]:
         """msgspec refuses a body for half a surrogate pair anywhere in it, but that is one activity's mistake. → none: it is another."""

@@ -48,14 +48,15 @@ def activities_of(payload: bytes, scales: Mapping[str, int], first: int = 0, las
         ends = opened.ends()
         starts = [0, *ends]
         return [
-            _sent(dict(zip(names, fields_of(opened.rows[start:end]), strict=True)), header, header.keys.get(row), scales)
+            _sent(dict(zip(names, fields_of(opened.rows[start:end]), strict=True)), header, row, scales)
             for row, (start, end) in islice(enumerate(zip(starts, ends, strict=False)), first, last)
         ]
     except (struct.error, KeyError, IndexError, OverflowError, msgspec.MsgspecError, zstd.ZstdError) as error:
         raise ValueError(f"its rows cannot be read: {error}") from error
 
 
-def _sent(row: Mapping[str, bytes | None], header: _rows.Header, key_hash: str | None, scales: Mapping[str, int]) -> Sent:
+def _sent(row: Mapping[str, bytes | None], header: _rows.Header, number: int, scales: Mapping[str, int]) -> Sent:
+    key_hash = header.keys.get(number)
     activity: dict[str, Any] = {}
     key, kind = _text(row["key"]), _text(row["object_kind"])
     if key is not None:
@@ -78,6 +79,8 @@ def _sent(row: Mapping[str, bytes | None], header: _rows.Header, key_hash: str |
         value = row[name]
         if value is not None:
             activity[name] = msgspec.Raw(value[1:])  # after jsonb's version
+    if number in header.files:
+        activity["files"] = {name: [str(UUID(hex=file)) for file in files] for name, files in header.files[number].items()}
     activity["visibility"] = AUDIENCES[_int2(_there(row["audience"]))[0]]
     activity |= {name: text for name in ("source", "status") if (text := _text(row[name]))}
     return Sent(

@@ -1,9 +1,9 @@
 """Erasure in the lane: an actor goes from everything that is read, in one transaction, or, of many activities, in several.
 
 Each step removes up to `STEP_ROWS` activities, the newest first; the last one, which finds fewer, takes the person itself: name, attributes,
-memberships, follows, invitations, read markers, and what was kept under its number. An actor is named by a hash (`milepost.subject_of`),
-so that no command in the queue has the name. What occurred before the first step stays out from then on, whenever and by
-whichever way it comes (`milepost.erasure`).
+memberships, follows, invitations, read markers, versions of what was its own once, and what was kept under its number. An actor is
+named by a hash (`milepost.subject_of`), so that no command in the queue has the name. What occurred before the first step stays out from
+then on, whenever and by whichever way it comes (`milepost.erasure`).
 
 With totals kept, numbers that count others too stay as they are: the erased one is nobody among them, counted once where people are
 counted. Its own numbers (rollups by actor, boards of actors, goals) go. Without, all that it contributed is folded away.
@@ -22,6 +22,7 @@ from milepost.intake.removal import remove
 from milepost.postgres import Connection, load_queries
 from milepost.schema.compile import CompiledModel, CompiledRollup
 from milepost.storage.recall import Recall
+from milepost.storage.versions import forget_actor
 
 __all__ = ["STEP_ROWS", "Totals", "erase"]
 
@@ -57,11 +58,14 @@ async def erase(
         whose = {**tenant, "actor": found[0]}
         ids = [one for (one,) in await (await conn.execute(_queries.next_ids, {**whose, "rows": STEP_ROWS})).fetchall()]
         if ids:
-            await remove(conn, compiled, tenant_id, ids, recall, keep_totals=totals == "keep")
+            why = f"erasure {row[0]}"
+            files = await remove(conn, compiled, tenant_id, ids, recall, keep_totals=totals == "keep", how="erased", why=why)
+            if files:
+                await conn.execute(_queries.add_removed, {**erasure, "what": "file", "rows": files})
             await conn.execute(_queries.add_removed, {**erasure, "what": "activity", "rows": len(ids)})
         left = len(ids) == STEP_ROWS
         if not left:
-            await _take_person(conn, compiled, tenant_id, found[0], erasure)
+            await _take_person(conn, compiled, tenant_id, found[0], erasure, totals)
     faults.reach("erase.step")
     if left:
         return {"id": row[0], "removed": {}, "left": True}
@@ -70,13 +74,23 @@ async def erase(
     return {"id": row[0], "removed": done[0], "left": False}
 
 
-async def _take_person(conn: Connection, compiled: CompiledModel, tenant_id: int, actor: int, erasure: dict[str, Any]) -> None:
-    whose = {"tenant_id": tenant_id, "actor": actor}
+async def _take_person(
+    conn: Connection, compiled: CompiledModel, tenant_id: int, actor: int, erasure: dict[str, Any], totals: Totals
+) -> None:
+    whose: dict[str, Any] = {"tenant_id": tenant_id, "actor": actor}
     row = await (await conn.execute(_queries.name_of, whose)).fetchone()
     assert row is not None
-    whose["name"] = row[0]
-    await _take_numbers(conn, compiled, tenant_id, actor)
+    name: str = row[0]
+    whose["name"] = name
+    row = await (await conn.execute(_queries.nobody)).fetchone()
+    assert row is not None
+    whose["nobody"] = row[0]
+    await _take_numbers(conn, compiled, whose)
     boards = [board.name for board in compiled.boards if board.member == "actor_id"]
+    if places := await _take_places(conn, {**whose, "boards": boards}, totals):
+        await conn.execute(_queries.add_removed, {**erasure, "what": "snapshot_place", "rows": places})
+    if versions := await forget_actor(conn, tenant_id, actor, name):
+        await conn.execute(_queries.add_removed, {**erasure, "what": "activity_version", "rows": versions})
     for what, query in (
         ("board_member", _queries.board_member),
         ("member", _queries.member),
@@ -95,16 +109,23 @@ async def _take_person(conn: Connection, compiled: CompiledModel, tenant_id: int
             await conn.execute(_queries.add_removed, {**erasure, "what": what, "rows": gone})
 
 
-async def _take_numbers(conn: Connection, compiled: CompiledModel, tenant_id: int, actor: int) -> None:
+async def _take_places(conn: Connection, whose: dict[str, Any], totals: Totals) -> int:
+    """Where it stood in snapshots. → how many places: with totals kept nobody has them now, else those behind have moved up."""
+    if totals == "keep":
+        return (await conn.execute(_queries.masked_places, whose)).rowcount
+    places = await (await conn.execute(_queries.places, whose)).fetchall()
+    for snapshot, ordinal, rank in places:
+        given = {"tenant_id": whose["tenant_id"], "snapshot": snapshot, "ordinal": ordinal, "rank": rank}
+        await conn.execute(_queries.closed_places, given)
+    return len(places)
+
+
+async def _take_numbers(conn: Connection, compiled: CompiledModel, whose: dict[str, Any]) -> None:
     """Its own rows of rollups and boards; elsewhere its number, where it is counted once, becomes nobody's."""
-    whose: dict[str, Any] = {"tenant_id": tenant_id, "actor": actor}
-    row = await (await conn.execute(_queries.nobody)).fetchone()
-    assert row is not None
-    whose["nobody"] = row[0]
     own: list[str] = []
     for board in compiled.boards:
         if board.member == "actor_id":
-            await hide(conn, board, tenant_id, actor, hidden=True)  # off the counted ranges
+            await hide(conn, board, whose["tenant_id"], whose["actor"], hidden=True)  # off the counted ranges
         await _take_rows(conn, board.tally, whose, own)
     for rollup in compiled.rollups:
         await _take_rows(conn, rollup, whose, own)

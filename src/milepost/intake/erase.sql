@@ -81,6 +81,39 @@ DELETE FROM milepost.erased_actor WHERE tenant_id = %(tenant_id)s AND actor_id =
 -- How it was shown on boards.
 DELETE FROM milepost.board_member WHERE tenant_id = %(tenant_id)s AND member_id = %(actor)s AND board = ANY (%(boards)s)
 
+-- name: masked_places
+-- Where it stood in snapshots of boards of actors: there the others stay where they stood, and nobody stands in its place.
+WITH gone AS (
+    DELETE FROM milepost.snapshot_place p USING milepost.snapshot s
+    WHERE s.tenant_id = %(tenant_id)s AND s.board = ANY (%(boards)s)
+      AND p.tenant_id = s.tenant_id AND p.snapshot_id = s.snapshot_id AND p.member_id = %(actor)s
+    RETURNING p.*
+)
+INSERT INTO milepost.snapshot_place (tenant_id, snapshot_id, ordinal, rank, member_id, score)
+SELECT tenant_id, snapshot_id, ordinal, rank, %(nobody)s, score FROM gone
+
+-- name: places
+-- The same, one by one: in which snapshots, and where in them.
+SELECT p.snapshot_id, p.ordinal, p.rank FROM milepost.snapshot s
+JOIN milepost.snapshot_place p ON p.tenant_id = s.tenant_id AND p.snapshot_id = s.snapshot_id AND p.member_id = %(actor)s
+WHERE s.tenant_id = %(tenant_id)s AND s.board = ANY (%(boards)s)
+
+-- name: closed_places
+-- One place goes out of a snapshot, as if it had never been in it: those behind move up, and there is one member less. All of it is
+-- written anew, as nothing is ever changed in a snapshot; sorted, so that all old rows are gone before the first new one comes.
+WITH head AS (
+    DELETE FROM milepost.snapshot s WHERE s.tenant_id = %(tenant_id)s AND s.snapshot_id = %(snapshot)s RETURNING s.*
+), behind AS (
+    DELETE FROM milepost.snapshot_place p
+    WHERE p.tenant_id = %(tenant_id)s AND p.snapshot_id = %(snapshot)s AND p.ordinal >= %(ordinal)s RETURNING p.*
+), fewer AS (
+    INSERT INTO milepost.snapshot (tenant_id, snapshot_id, board, group_id, per, bucket, name, members, kept, taken_at, expires_at)
+    SELECT tenant_id, snapshot_id, board, group_id, per, bucket, name, members - 1, kept - 1, taken_at, expires_at FROM head
+)
+INSERT INTO milepost.snapshot_place (tenant_id, snapshot_id, ordinal, rank, member_id, score)
+SELECT tenant_id, snapshot_id, ordinal - 1, rank - (rank > %(rank)s)::integer, member_id, score
+FROM behind WHERE ordinal > %(ordinal)s ORDER BY ordinal
+
 -- name: nobody
 -- A number that never was and never will be an actor's: references to it count one person that nothing leads to.
 SELECT -nextval(pg_get_serial_sequence('milepost.erasure', 'erasure_id'))

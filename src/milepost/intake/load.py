@@ -28,6 +28,8 @@ from milepost.activity import LARGEST_ID, id_from
 from milepost.errors import Conflict, MilepostError
 from milepost.intake import parked
 from milepost.intake._batches import Batch, Loaded
+from milepost.intake._contents_out import ContentsOut
+from milepost.intake._load_rows import LoadRows
 from milepost.intake.accept import Acceptor
 from milepost.intake.commands import Runner, decode_commands
 from milepost.intake.derive import derive, fill
@@ -39,8 +41,10 @@ from milepost.postgres import Connection, Database, load_queries, translated
 from milepost.schema.compile import CompiledModel, CompiledPair
 from milepost.schema.models import CurrentModel, current_model
 from milepost.settings import Settings
+from milepost.storage.chain import Chain, chain_of
 from milepost.storage.cold_files import cold_files
-from milepost.storage.content import WAIT, Contents
+from milepost.storage.content import LIE_THERE, WAIT, Contents
+from milepost.storage.naming import NAME, named_values
 from milepost.storage.objects import object_store
 from milepost.storage.recall import Recall
 
@@ -102,10 +106,12 @@ class Lane:
         self._current: CurrentModel | None = None
         self._acceptor: Acceptor | None = None
         self._recall: Recall | None = None
+        self._chain: Chain | None = None
         self.trouble = Trouble(self)
         self._looks: dict[int, int] = {}  # by tenant: for how many more loads ids are looked for before they are inserted
         self._writer = Writer(db)
         self._contents = Contents(object_store(db.settings))
+        self._contents_out = ContentsOut(self._contents)
         self._horizon = ("", 0.0)
         self._folded_at = 0.0
 
@@ -323,7 +329,10 @@ class Lane:
     ) -> list[Loaded]:
         """all_new: fails with Conflict where an id is there already, or twice in the run."""
         conn, tenant = self.conn, {"tenant_id": tenant_id}
-        loads = await asyncio.to_thread(read_rows, payloads)
+        with translated():
+            opened = await self._contents_out.take(conn, tenant_id, payloads)
+        loads = await asyncio.to_thread(read_rows, opened)
+        faults.reach("load.contents_kept")
         for rows in loads:
             await self._writer.require_partitions(*rows.span())
         async with self.transaction(tenant_id):
@@ -333,12 +342,22 @@ class Lane:
             async with conn.pipeline():
                 if large := [id_ for rows in loads for id_ in rows.large()]:
                     await conn.execute(WAIT, {**tenant, "ids": large})
+                if kept := {id_: digest for rows in loads for id_, digest in rows.kept().items()}:
+                    await conn.execute(LIE_THERE, {**tenant, "ids": list(kept), "digests": list(kept.values())})
+                missing = None
+                if named := [one for rows in loads for one in rows.files()]:
+                    missing = await conn.execute(NAME, {**tenant, **named_values(named)})
                 await conn.execute(_queries.stream, tenant)
                 await derive(conn, compiled, tenant_id, taken_back=False)
+                if self._chain is not None:
+                    names = self._writer.named
+                    await self._chain.load(conn, tenant_id, _span_of(loads), names=names, kept=bool(kept), files=bool(named))
                 journal = await conn.execute(_queries.journal, tenant)
                 waited = await conn.execute(parked.TAKE, tenant)
             faults.reach("load.folded")
             position = (await journal.fetchone() or (0,))[0]
+            if missing is not None:
+                telemetry.count("files_missing", (await missing.fetchone() or (0,))[0])
             fresh = await self._fresh_by_batch(run, inserted)
             marks = [
                 Loaded(batch_id=batch.batch_id, position=position, loaded=loaded, duplicates=batch.rows - loaded, result=None)
@@ -419,7 +438,8 @@ class Lane:
         part = next((part for part in compiled.derived() if part.table == f"milepost.{name}"), None)
         column = compiled.activity.take_over.get(name.removeprefix("column "))
         async with self.transaction(tenant_id):
-            if part is None and column is None:  # of a model that came and went
+            chained = self._chain if name == "chain" else None
+            if part is None and column is None and chained is None:  # of a model that came and went
                 await conn.execute(_queries.filled, {**tenant, "name": name})
                 return
             found = await conn.execute(_queries.next_chunk, {**tenant, "low": low, "rows": CHUNK_ROWS})
@@ -427,6 +447,9 @@ class Lane:
             high = row[0] if row else LARGEST_ID
             if column is not None:
                 await conn.execute(column, {**tenant, "low": low, "high": high})
+            elif chained is not None:
+                high, cold = await self._recalling().cold.stretch(conn, tenant_id, low, high, CHUNK_ROWS)
+                await chained.find(conn, tenant_id, low, high, cold)
             elif part is not None:
                 high, cold = await self._recalling().cold.stretch(conn, tenant_id, low, high, CHUNK_ROWS)
                 await conn.execute(compiled.activity.refill, {**tenant, "low": low, "high": high})
@@ -461,4 +484,11 @@ class Lane:
                 await self.conn.execute(statement)
         self._current = current
         self._acceptor = Acceptor(current.model, current.version)
+        self._chain = chain_of(current.compiled)
         self._recall = Recall(cold_files(self.db.settings), current.compiled.columns, self._writer.require_anew)
+
+
+def _span_of(loads: Sequence[LoadRows]) -> tuple[UUID, UUID]:
+    """The smallest id and the largest."""
+    spans = [rows.span() for rows in loads]
+    return min(low for low, _ in spans), max(high for _, high in spans)

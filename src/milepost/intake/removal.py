@@ -18,9 +18,10 @@ from milepost.errors import NotFound
 from milepost.intake.derive import derive, derive_lists, remember
 from milepost.postgres import Connection, load_queries
 from milepost.schema.compile import CompiledModel
+from milepost.storage.chain import Gone, chain_of, forget_salts
 from milepost.storage.content import release
 from milepost.storage.recall import Recall
-from milepost.storage.retention import look, rules, write_log
+from milepost.storage.retention import look, look_cold, rules, write_log
 
 __all__ = ["remove", "retain"]
 
@@ -29,9 +30,18 @@ _load = load_queries(__package__, "load.sql")
 
 
 async def remove(
-    conn: Connection, compiled: CompiledModel, tenant_id: int, ids: Sequence[UUID], recall: Recall, *, keep_totals: bool
-) -> None:
-    """The temp tables are empty. What the journal is to tell is in the delta afterwards."""
+    conn: Connection,
+    compiled: CompiledModel,
+    tenant_id: int,
+    ids: Sequence[UUID],
+    recall: Recall,
+    *,
+    keep_totals: bool,
+    how: Gone,
+    why: str,
+) -> int:
+    """The temp tables are empty. What the journal is to tell is in the delta afterwards. how, why: as the chain says it. → how many files
+    they named."""
     tenant = {"tenant_id": tenant_id}
     await conn.execute(compiled.activity.take_back, {**tenant, "old_ids": list(ids)})
     if keep_totals:
@@ -39,28 +49,39 @@ async def remove(
         await remember(conn, compiled, tenant_id)
         await conn.execute(_queries.take)
     faults.reach("removal.remembered")
-    await release(conn, tenant_id, ids)
+    files = await release(conn, tenant_id, ids, erased=how == "erased")
     await conn.execute(_load.remove_rows, {**tenant, "old_ids": list(ids)})
+    await forget_salts(conn, tenant_id, ids)
+    if (chain := chain_of(compiled)) is not None:
+        await chain.change(conn, tenant_id, gone=[(one, how) for one in ids], why=why)
     await conn.execute(_queries.bury, {**tenant, "ids": list(ids)})
-    await recall.for_delta(conn, tenant_id, compiled, taken_back=True)
+    await recall.for_delta(conn, tenant_id, compiled, taken_back=True, totals=not keep_totals)
     if keep_totals:
         await derive_lists(conn, compiled, tenant_id)
     else:
         await derive(conn, compiled, tenant_id, taken_back=True)
     faults.reach("removal.removed")
+    return files
 
 
 async def retain(
     conn: Connection, compiled: CompiledModel, tenant_id: int, command: dict[str, Any], now: datetime, recall: Recall
 ) -> dict[str, Any]:
-    """One window of one rule (`rule`, from the id `low` on): what is over goes, and is logged. → `removed`, and `next`, the id
-    with which the next window begins. What is over is asked here, in the lane, so that a hold placed a moment ago holds."""
+    """One window of one rule (`rule`, from the id `low` on; `cold`: of the archive): what is over goes, and is logged. → `removed`, and
+    `next`, the id with which the next window begins. What is over is asked here, in the lane, so that a hold placed a moment ago
+    holds. What is archived comes back to go like the rest; its files are written anew later (`milepost.storage.rewrite`)."""
     found = {rule.name: rule for rule in await rules(conn, tenant_id, compiled.model, now)}
     rule = found.get(command["rule"])
     if rule is None:
         raise NotFound(f"The model has no keep.{command['rule']}.")
-    window = await look(conn, tenant_id, rule, UUID(command["low"]) if command.get("low") else SMALLEST_ID)
+    low = UUID(command["low"]) if command.get("low") else SMALLEST_ID
+    if command.get("cold"):
+        window = await look_cold(conn, recall.cold, tenant_id, rule, low)
+        await recall.of_ids(conn, tenant_id, window.ids)
+    else:
+        window = await look(conn, recall.cold, tenant_id, rule, low)
     if window.ids:
-        await remove(conn, compiled, tenant_id, window.ids, recall, keep_totals=True)
+        why = f"retention {rule.name}"
+        await remove(conn, compiled, tenant_id, window.ids, recall, keep_totals=True, how="removed", why=why)
         await write_log(conn, tenant_id, rule, window)
     return {"removed": len(window.ids), "verbs": window.verbs, "next": str(window.next) if window.next else None}

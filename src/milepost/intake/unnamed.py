@@ -60,6 +60,8 @@ def _of_activities(opened: _rows.Payload, is_meant: Callable[[str], bool]) -> Le
         opened.header,
         actors=[NOBODY if place in places else name for place, name in enumerate(opened.header.actors)],
         keys={new: opened.header.keys[row] for new, row in enumerate(kept) if row in opened.header.keys},
+        large=[new for new, row in enumerate(kept) if row in opened.header.large],
+        files={new: opened.header.files[row] for new, row in enumerate(kept) if row in opened.header.files},
     )
     rows = b"".join(bytes(opened.rows[ends[row] : ends[row + 1]]) for row in kept)
     lengths, splits = (type(numbers)("I", [numbers[row] for row in kept]) for numbers in (opened.lengths, opened.splits))

@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
+from typing import Literal
 from uuid import UUID
 
 from milepost import faults
@@ -35,9 +36,8 @@ class PartitionGone(MilepostError):
     """A partition that was there is no more: what is remembered of the tables must be forgotten."""
 
 
-def read_rows(payloads: Sequence[bytes]) -> list[LoadRows]:
+def read_rows(opened: Sequence[_rows.Payload]) -> list[LoadRows]:
     """One for each stretch of payloads with the same columns: one, but for the moment after a model changed. Raises ValueError."""
-    opened = [_rows.open_payload(payload) for payload in payloads]
     return [LoadRows(list(alike)) for _, alike in groupby(opened, key=lambda one: (one.header.columns, one.header.delta))]
 
 
@@ -47,6 +47,7 @@ class Writer:
     def __init__(self, db: Database) -> None:
         self._db = db
         self.names = Names()
+        self.named: dict[Literal["actors", "groups"], dict[str, int]] = {}  # the numbers of all that the last write names
         self._partitions: list[Partition] = []  # those known to be there, in the order of time
 
     def forget(self) -> None:
@@ -73,8 +74,11 @@ class Writer:
                 raise Conflict("Some of it belongs to a time that is archived.")
             for rows in archived:  # whose partitions may have gone since
                 await self.require_anew(*rows.span())
+        self.named = {"actors": {}, "groups": {}}
         for rows in loads:
             actors, groups = await self.names.find(conn, tenant_id, rows.actors, rows.groups)
+            self.named["actors"] |= actors
+            self.named["groups"] |= groups
             if await _decide_ids(conn, tenant_id, rows) and all_new:
                 raise Conflict("A key came again.")
             await asyncio.to_thread(rows.resolve, tenant_id, actors, groups)

@@ -19,7 +19,7 @@ from milepost.model._maps import check_maps
 from milepost.model._phrases import type_text
 from milepost.model._problems import Notes, nearest_word, quoted
 from milepost.model._sections import BUCKETS
-from milepost.model._types import Board, Goal, GroupKind, Model, Pending, Rollup
+from milepost.model._types import Board, Goal, GroupKind, Keep, Model, Pending, Rollup
 
 __all__ = ["check_model"]
 
@@ -289,9 +289,27 @@ def _check_pending(model: Model, notes: Notes, pending: Pending) -> None:
 def _check_keep(model: Model, notes: Notes) -> None:
     kept: dict[str, str] = {}
     for keep in model.keep.values():
-        path = ("keep", keep.name, "of")
-        check_verbs(model, notes, path, keep.of)
+        path = ("keep", keep.name)
+        check_verbs(model, notes, (*path, "of"), keep.of)
+        for position, kind in enumerate(keep.group):
+            if kind and kind not in model.groups:
+                near = nearest_word(kind, model.groups)
+                notes.add((*path, "group", position), "unknown-group-kind", f"no kind of group is called {quoted(kind)}", near)
+        for name in keep.data:
+            _check_kept_field(model, notes, keep, name)
         for position, verb in enumerate(keep.of):
-            if verb and kept.setdefault(verb, keep.name) != keep.name:
-                message = f"keep.{kept[verb]} already says how long {verb} is kept"
-                notes.add((*path, position), "kept-twice", message)
+            if verb in kept and kept[verb] != keep.name:
+                message = f"keep.{kept[verb]} already says how long {verb} is kept; an entry that selects fewer comes before it"
+                notes.add((*path, "of", position), "kept-twice", message)
+            elif verb and not keep.narrow:
+                kept[verb] = keep.name
+
+
+def _check_kept_field(model: Model, notes: Notes, keep: Keep, name: str) -> None:
+    path = ("keep", keep.name, "data", name)
+    verbs = [model.verbs[verb] for verb in keep.of or model.verbs if verb in model.verbs]
+    if not any(name in verb.data for verb in verbs):
+        known = sorted({one for verb in verbs for one in verb.data})
+        notes.add(path, "unknown-field", f"no verb of keep.{keep.name} declares data.{name}", nearest_word(name, known))
+    elif wrong := next((verb for verb in verbs if name in verb.data and verb.data[name].type != "text"), None):
+        notes.add(path, "needs-text", f"data.{name} of {wrong.name} is {wrong.data[name].type}; only texts select")

@@ -60,6 +60,7 @@ def _model(table: Table) -> Model:
         name=table.name("name", required=True) or "",
         time_zone=table.text("time_zone", default="UTC"),
         filters=table.choices("filters", _FILTERS, ("verb",), empty=True),
+        chain=table.flag("chain", default=False),
         groups=read_groups(table),
         verbs=read_verbs(table),
         terms=read_terms(table),

@@ -23,6 +23,7 @@ __all__ = [
     "is_name",
     "number_of_units",
     "read_duration",
+    "read_media_type",
     "read_size",
     "read_type",
     "read_value",
@@ -39,6 +40,8 @@ _CALL = re.compile(r"([A-Za-z_]+)\s*(?:\((.*)\))?", re.DOTALL)
 _REFERENCE = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)?")
 _RULE = re.compile(r"(\S+?)\s*(<=|>=|<|=|>)\s*(-?[0-9]{1,19}(?:\.[0-9]{1,19})?)")
 _DURATION = re.compile(r"([0-9]{1,4})\s*([A-Za-z]+)")
+_MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/(\*|[a-z0-9][a-z0-9!#$&^_.+-]{0,126})", re.ASCII)
+_MEDIA_FAMILIES = ("application", "audio", "font", "image", "model", "text", "video")
 _SIZE = re.compile(r"([0-9]{1,9})\s*([A-Za-z]+)")
 
 _TYPES = ("text", "integer", "decimal(2)", "boolean", "time")
@@ -179,6 +182,15 @@ def duration_days(text: str) -> float:
     """
     number, unit = text.split()
     return int(number) * _DAYS[unit.removesuffix("s")]
+
+
+def read_media_type(text: str) -> str:
+    """`application/pdf`, or a whole family as `image/*` (RFC 6838), in small letters and without parameters."""
+    if _MEDIA_TYPE.fullmatch(text) is None:
+        near = text.casefold().partition(";")[0].strip()
+        hint = near if _MEDIA_TYPE.fullmatch(near) else f"{near}/*" if near in _MEDIA_FAMILIES else None
+        raise Unreadable(f"{quoted(text)} is not a media type: write one such as application/pdf or image/*", hint)
+    return text
 
 
 def read_size(text: str) -> int:

@@ -13,12 +13,13 @@ from milepost.model._phrases import (
     duration_days,
     number_of_units,
     read_duration,
+    read_media_type,
     read_size,
     read_type,
     type_text,
 )
 from milepost.model._tables import Table, expect_name
-from milepost.model._types import Content, Field, FieldType, GroupKind, Health, Keep, Measure, Term, Verb
+from milepost.model._types import Content, Field, FieldType, FileRule, GroupKind, Health, Keep, Measure, Term, Verb
 
 __all__ = ["BUCKETS", "RESERVED_VERBS", "SEARCH_CONFIGURATIONS", "read_groups", "read_keep", "read_terms", "read_verbs"]
 
@@ -34,6 +35,9 @@ SEARCH_CONFIGURATIONS: Final = (
     "greek", "hindi", "hungarian", "indonesian", "irish", "italian", "lithuanian", "nepali", "norwegian", "portuguese",
     "romanian", "russian", "serbian", "spanish", "swedish", "tamil", "turkish", "yiddish",
 )  # fmt: skip
+
+FILE_BYTES_MAX = 5000 * 1024**2
+FILES_OF_NAME_MAX = 100
 
 _TEXT: tuple[FieldType, int] = ("text", 0)
 _INTEGER: tuple[FieldType, int] = ("integer", 0)
@@ -120,6 +124,7 @@ def _verb(table: Table, name: str) -> Verb:
         data={field: _field(table, field, path, raw) for field, path, raw in table.named("data")},
         search_data=_search(table, "search_data"),
         content=_content(table.table("content")) if table.has("content") else None,
+        files={file: _file_rule(Table(table.notes, path, raw), file) for file, path, raw in table.named("files")},
     )
     table.close()
     return verb
@@ -187,6 +192,20 @@ def _content(table: Table) -> Content:
     return content
 
 
+def _file_rule(table: Table, name: str) -> FileRule:
+    usual = FileRule(name=name)
+    types = table.words("types")
+    for position, text in enumerate(types):
+        table.read((*table.path, "types", position), "bad-media-type", read_media_type, text, "")
+    bytes_max = table.phrase("max", "bad-size", read_size, usual.bytes_max)
+    if not 0 < bytes_max <= FILE_BYTES_MAX:
+        message = f"a file has at most {FILE_BYTES_MAX // 1024**2} MiB, which is what a store takes in one piece"
+        table.notes.add((*table.path, "max"), "out-of-range", message)
+    most = table.whole("most", 1, FILES_OF_NAME_MAX) or usual.most
+    table.close()
+    return FileRule(name=name, types=types, bytes_max=bytes_max, most=most)
+
+
 def read_terms(model: Table) -> dict[str, Term]:
     named = model.named("terms", reserved=_RESERVED_TERMS)
     return {name: _term(Table(model.notes, path, raw), name) for name, path, raw in named}
@@ -216,13 +235,13 @@ def read_keep(model: Table) -> dict[str, Keep]:
 
 
 def _keep(table: Table, name: str) -> Keep:
-    if name == "default" and table.has("of"):
-        table.notes.add(
-            (*table.path, "of"),
-            "default-has-verbs",
-            "default is for all verbs that no other entry names; leave `of` out",
-        )
-    of = table.words("of", required=name != "default")
+    selectors = [key for key in ("of", "status", "group", "data") if table.has(key)]
+    if name == "default":
+        for key in selectors:
+            message = f"default is for all that no other entry selects; leave `{key}` out"
+            table.notes.add((*table.path, key), "default-selects", message)
+    of = table.words("of", required=name != "default" and not selectors)
+    data = table.table("data")
     hot = table.phrase("hot", "bad-duration", read_duration, "", required=True)
     archive = table.phrase("archive", "bad-duration", read_duration, "") or None
     if hot and archive and duration_days(archive) <= duration_days(hot):
@@ -231,6 +250,9 @@ def _keep(table: Table, name: str) -> Keep:
     keep = Keep(
         name=name,
         of=of,
+        status=table.words("status"),
+        group=table.words("group"),
+        data={one: data.words(one) for one, _, _ in table.named("data")},
         age=table.choice("age", _AGES, "occurred"),
         hot=hot,
         archive=archive,

@@ -15,6 +15,7 @@ __all__ = [
     "Board",
     "Content",
     "Field",
+    "FileRule",
     "Goal",
     "GroupKind",
     "Health",
@@ -68,6 +69,19 @@ class Content:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FileRule:
+    """What an activity's files of one name may be. types: media types, or whole families as `image/*`; empty: any."""
+
+    name: str
+    types: tuple[str, ...] = ()
+    bytes_max: int = 20 * 1024 * 1024
+    most: int = 10  # in one activity
+
+    def admits(self, media_type: str) -> bool:
+        return not self.types or media_type in self.types or f"{media_type.partition('/')[0]}/*" in self.types
+
+
+@dataclass(frozen=True, kw_only=True)
 class Verb:
     name: str
     object: str | None = None  # the kind of object it is done to; None: any
@@ -75,6 +89,7 @@ class Verb:
     data: dict[str, Field] = field(default_factory=dict)
     search_data: str | None = None  # the text search configuration for every value in `data`, declared or not
     content: Content | None = None
+    files: dict[str, FileRule] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,12 +267,22 @@ class Report:
 
 @dataclass(frozen=True, kw_only=True)
 class Keep:
+    """An activity falls under the first entry, in the model's order, that selects it, and else under `default`. What is empty selects all."""
+
     name: str
-    of: tuple[str, ...] = ()  # verbs; empty: all others
+    of: tuple[str, ...] = ()  # verbs
+    status: tuple[str, ...] = ()
+    group: tuple[str, ...] = ()  # kinds of its group
+    data: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of declared text fields, the values
     age: Literal["occurred", "last change"] = "occurred"
     hot: str
     archive: str | None = None
     then: Literal["delete", "keep"] = "keep"
+
+    @property
+    def narrow(self) -> bool:
+        """Whether it selects by more than the verb."""
+        return bool(self.status or self.group or self.data)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -279,6 +304,7 @@ class Model:
     name: str
     time_zone: str = "UTC"  # of groups that have none of their own, and of rollups without a group key
     filters: tuple[str, ...] = ("verb",)  # which of verb, source, status get an index for listing by them
+    chain: bool = False  # whether what becomes of activities is chained by digests (milepost.storage.chain)
     groups: dict[str, GroupKind] = field(default_factory=dict)
     verbs: dict[str, Verb] = field(default_factory=dict)
     rollups: dict[str, Rollup] = field(default_factory=dict)
@@ -304,6 +330,9 @@ class Model:
                 known = fields.get(name)
                 fields[name] = replace(declared, filter=True) if known and known.filter else declared
         return fields
+
+    def verbs_with_files(self) -> tuple[str, ...]:
+        return tuple(name for name, verb in self.verbs.items() if verb.files)
 
     def looked_up(self) -> dict[str, tuple[str, ...]]:
         """Verb → the measures and data fields of it that reports look up by object, as `VERB.NAME`."""
