@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "retention": ("retention", "retention", "What is over: plan, run, log, set; legal holds."),
     "export": ("export", "export", "Write a tenant's or an actor's activities as JSON lines or Parquet."),
     "erase": ("erase", "erase", "Erase an actor, or look for what is left of one."),
+    "chain": ("chain", "chain", "Whether activities were changed behind milepost's back: head, verify, proof, check, drop."),
     "dead-letters": ("dead_letters", "dead_letters", "What could not be loaded: list, show, replay, discard, log."),
 }
 

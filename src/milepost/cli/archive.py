@@ -10,6 +10,7 @@ from uuid import UUID
 
 import click
 
+from milepost.background import give_way
 from milepost.cli._database import as_service
 from milepost.cli._options import PLACE, json_option, settings_options, system_option
 from milepost.cli._output import print_json, print_table
@@ -43,13 +44,14 @@ def archive() -> None:
 def run(settings: Settings, system: str | None, name: str | None, settle_s: float, as_json: bool) -> int:
     """Archive what the model's `keep` says is due.
 
-    It may run while activities come in, one run at a time. Exit code 1: an old transaction held something up, which the next run goes on
+    It may run while activities come in, which it gives way to, one run at a time. Exit code 1: an old transaction held something up, which the next run goes on
     with.
     """
 
     async def work(database: Database) -> ArchiveRun:
         if name is not None:
             await tenant_named(database, name)
+        give_way()
         return await run_once(database, tenant=name, settle_s=settle_s, on_progress=_said)
 
     done = as_service(settings, work, system=system)

@@ -47,6 +47,7 @@ class Entry(NamedTuple):
     status: Any
     key: Any
     occurred_at: Any
+    files: Any
 
 
 class Encoder:
@@ -83,7 +84,8 @@ def _line(entry: Entry, prefix: str, now_us: int) -> bytes:
 
 def _as_dict(entry: Entry, prefix: str, now_us: int) -> dict[str, Any]:
     """As the API has it."""
-    number, _, verb, actor, target, group, groups, measures, data, content, visibility, source, status, key, moment = entry
+    (number, _, verb, actor, target, group, groups, measures, data, content, visibility, source, status, key, moment,
+     files) = entry  # fmt: skip
     made: dict[str, Any] = {
         "key": f"{prefix}-{number}" if key is None else _id("/key", key),
         "occurred_at": _time(now_us, moment),
@@ -106,6 +108,10 @@ def _as_dict(entry: Entry, prefix: str, now_us: int) -> dict[str, Any]:
         made["data"] = data if type(data) is dict else dict(data)
     if content is not None:
         made["content"] = content
+    if files is not None:
+        if not isinstance(files, Mapping):
+            raise Unsendable("/files", f"must be a mapping of names to tickets, not {_kind(files)}")
+        made["files"] = {name: [some] if isinstance(some, str) else list(some) for name, some in files.items()}
     for name, value in (("visibility", visibility), ("source", source), ("status", status)):
         if value is not None:
             made[name] = _text(f"/{name}", value)
@@ -183,7 +189,7 @@ _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",",
 
 def _blame(entry: Entry) -> str:
     """Which part it is that cannot be encoded."""
-    for name in ("data", "measures", "content"):
+    for name in ("data", "measures", "content", "files"):
         try:
             _encode(getattr(entry, name))
         except Exception:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -37,6 +38,10 @@ class AsyncMilepost:
         except TimeoutError:
             return False
         return True
+
+    async def upload(self, file: str | Path, verb: str, name: str, *, media_type: str | None = None) -> str:
+        """As `Milepost.upload`, in a thread."""
+        return await asyncio.to_thread(self._client.upload, file, verb, name, media_type=media_type)
 
     async def close(self, timeout: float | None = 5.0) -> bool:
         """As `Milepost.close`. Not to be cancelled in the middle: it goes on in its thread."""

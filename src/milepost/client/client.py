@@ -115,12 +115,13 @@ class Milepost:
         status: str | None = None,
         key: Id | None = None,
         occurred_at: datetime | None = None,
+        files: Mapping[str, str | Iterable[str]] | None = None,
     ) -> None:
         """One activity: `actor` did `verb` to `object` (kind, id) in `group`. Enqueues, and never raises for what it is given.
 
         key: the app's own, by which the same activity is recognised when it is logged twice (with the same `occurred_at`, which
-        has a time zone; None: now). measures and data are copied; what is nested in data, and content, must not be changed
-        afterwards. What cannot be an activity is counted as dropped and reported.
+        has a time zone; None: now). measures and data are copied; what is nested in data, and content and files, must not be
+        changed afterwards. files: tickets by name (`upload`). What cannot be an activity is counted as dropped and reported.
         """
         # A plain tuple in the order of `Entry`, in one expression: an `Entry` would cost half as much again. A dict is copied, since
         # apps do use one again and change it; deeper copies would cost more than all the rest.
@@ -140,6 +141,7 @@ class Milepost:
             status,
             key,
             occurred_at,
+            files,
         )
         if self._direct and self._size() < self._size_max:
             self._put(entry)
@@ -147,6 +149,16 @@ class Milepost:
                 self._bell.ring()
         else:
             self._log_otherwise(entry)
+
+    def upload(self, file: str | Path, verb: str, name: str, *, media_type: str | None = None) -> str:
+        """Upload a file that an activity of this verb is to name, as the model declares it. → a ticket for `log(files={name: ticket})`.
+
+        Unlike `log` it waits, and raises: `InvalidInput` with the fields that the model does not admit or that are not what was said,
+        `UploadFailed` (`milepost.errors.MilepostError`) for all else. media_type: by default what the file's name says.
+        """
+        from milepost.client._upload import upload  # what it needs takes a while to import, and most apps upload nothing
+
+        return upload(self._settings, Path(file), verb, name, media_type)
 
     def flush(self, timeout: float | None = None) -> bool:
         """Waits until the server has all that was logged before. timeout: in seconds; None: as long as it takes.

@@ -18,7 +18,7 @@ from milepost.errors import FieldError, InvalidInput, NotFound
 from milepost.storage.activities import by_ids
 from milepost.storage.by_index import plan_by_index
 from milepost.storage.content import Kept, kept_of
-from milepost.web import schemas
+from milepost.web import activity_schemas
 from milepost.web.answers import answer, tagged
 from milepost.web.bodies import decode_object
 from milepost.web.lane import change
@@ -47,7 +47,7 @@ Why = Annotated[
     guards=[views],
     summary="One activity",
     description="Its content has a route of its own. The ETag is its version.",
-    opt=documented("Activities", schemas.Activity),
+    opt=documented("Activities", activity_schemas.Activity),
 )
 async def read_activity(request: ApiRequest, activity: IdInPath) -> Response[bytes]:
     shown, _, _ = await find(request, activity)
@@ -62,8 +62,8 @@ async def read_activity(request: ApiRequest, activity: IdInPath) -> Response[byt
     "cannot be changed: they are its identity.",
     opt=documented(
         "Activities",
-        schemas.Activity,
-        body=schemas.ActivityIn,
+        activity_schemas.Activity,
+        body=activity_schemas.ActivityIn,
         body_media_type="application/merge-patch+json",
         changes=True,
         headers=(IF_MATCH, PREFER),

@@ -6,7 +6,7 @@ from litestar import Response, get, put
 
 from milepost.access.actors import get_actor, list_actors
 from milepost.access.groups import actor_groups
-from milepost.web import schemas
+from milepost.web import entity_schemas
 from milepost.web.answers import page_by_name, tagged
 from milepost.web.bodies import decode_object
 from milepost.web.lane import change_access, named
@@ -22,7 +22,7 @@ __all__ = ["routes"]
     "/v1/actors/{actor:str}",
     guards=[writes],
     summary="Say what an actor is called",
-    opt=documented("Entities", schemas.Actor, body=schemas.ActorIn, changes=True),
+    opt=documented("Entities", entity_schemas.Actor, body=entity_schemas.ActorIn, changes=True),
 )
 async def put_actor(request: ApiRequest, actor: IdInPath) -> Response[bytes]:
     body = decode_object(await request.whole_body())
@@ -34,7 +34,7 @@ async def put_actor(request: ApiRequest, actor: IdInPath) -> Response[bytes]:
     guards=[views],
     summary="One actor",
     description="A viewer is told of itself, and of the members of groups that it may read.",
-    opt=documented("Entities", schemas.Actor),
+    opt=documented("Entities", entity_schemas.Actor),
 )
 async def read_actor(request: ApiRequest, actor: IdInPath) -> Response[bytes]:
     async with viewing(request) as view:
@@ -46,7 +46,7 @@ async def read_actor(request: ApiRequest, actor: IdInPath) -> Response[bytes]:
     guards=[views],
     summary="List actors",
     description="In the order of their ids. A viewer sees itself, and the members of groups that it may read.",
-    opt=documented("Entities", schemas.ActorPage),
+    opt=documented("Entities", entity_schemas.ActorPage),
 )
 async def search_actors(request: ApiRequest, part: Search = None, limit: Limit = 50, cursor: Cursor = None) -> Response[bytes]:
     after = request.name_after(cursor)
@@ -61,7 +61,7 @@ async def search_actors(request: ApiRequest, part: Search = None, limit: Limit =
     summary="The groups that an actor is in",
     description="Its memberships at a moment, in the order of the groups' ids. A viewer sees all of its own, and another's in groups that it "
     "may read.",
-    opt=documented("Entities", schemas.MemberPage),
+    opt=documented("Entities", entity_schemas.MemberPage),
 )
 async def groups_of_actor(
     request: ApiRequest, actor: IdInPath, at: At = None, limit: Limit = 50, cursor: Cursor = None

@@ -10,7 +10,7 @@ from milepost.access.keys import list_keys, revoke_key
 from milepost.access.limits import default_limits, read_limits, read_use
 from milepost.intake.queue import backlog
 from milepost.storage.check import listed, shown
-from milepost.web import schemas
+from milepost.web import lifecycle_schemas, operation_schemas
 from milepost.web.answers import answer, page, tagged
 from milepost.web.openapi import documented
 from milepost.web.parameters import IdInPath
@@ -23,7 +23,7 @@ __all__ = ["routes"]
     "/v1/admin/lanes",
     guards=[admins],
     summary="What each lane has yet to load",
-    opt=documented("Running it", schemas.Lanes),
+    opt=documented("Running it", operation_schemas.Lanes),
 )
 async def lanes(request: ApiRequest) -> Response[bytes]:
     # A connection of its own: the look changes planner settings for its transaction, and may take longer than a page.
@@ -39,7 +39,7 @@ async def lanes(request: ApiRequest) -> Response[bytes]:
     guards=[admins],
     summary="The tenant's keys, revoked ones too",
     description="Never the keys themselves, only their first characters.",
-    opt=documented("Running it", schemas.KeyPage),
+    opt=documented("Running it", operation_schemas.KeyPage),
 )
 async def keys(request: ApiRequest) -> Response[bytes]:
     tenant_id = request.user.tenant_id
@@ -52,7 +52,7 @@ async def keys(request: ApiRequest) -> Response[bytes]:
     guards=[admins],
     summary="The tenant's files in the archive",
     description="In the order of time. Archiving and restoring are the operator's: `milepost archive`.",
-    opt=documented("Running it", schemas.ArchivedFiles),
+    opt=documented("Running it", lifecycle_schemas.ArchivedFiles),
 )
 async def archive(request: ApiRequest) -> Response[bytes]:
     tenant_id = request.user.tenant_id
@@ -66,7 +66,7 @@ async def archive(request: ApiRequest) -> Response[bytes]:
     guards=[admins],
     summary="How much the tenant may send, and has sent",
     description="The tenant's own limits, or the deployment's defaults. They are set by the operator: `milepost tenant limit`.",
-    opt=documented("Running it", schemas.LimitsShown),
+    opt=documented("Running it", operation_schemas.LimitsShown),
 )
 async def limits(request: ApiRequest) -> Response[bytes]:
     tenant_id = request.user.tenant_id
@@ -97,7 +97,7 @@ async def revoke(request: ApiRequest, key_id: IdInPath) -> Response[bytes]:
     "/v1/admin/model",
     guards=[admins],
     summary="The model that is served",
-    opt=documented("Running it", schemas.ModelShown),
+    opt=documented("Running it", operation_schemas.ModelShown),
 )
 async def model(request: ApiRequest) -> Response[bytes]:
     served = request.services.models.current

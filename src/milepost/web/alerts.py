@@ -9,7 +9,7 @@ from litestar import Response, get
 from litestar.params import QueryParameter
 
 from milepost.jobs.alerts import alerts
-from milepost.web import schemas
+from milepost.web import operation_schemas
 from milepost.web.answers import page
 from milepost.web.openapi import documented
 from milepost.web.parameters import Cursor, Limit
@@ -25,7 +25,7 @@ Resolved = Annotated[bool, QueryParameter(name="resolved", description="Those th
     guards=[admins],
     summary="What somebody should look at",
     description="Newest first. An alert stays until what it tells of is resolved.",
-    opt=documented("Running it", schemas.AlertPage),
+    opt=documented("Running it", operation_schemas.AlertPage),
 )
 async def list_alerts(
     request: ApiRequest, limit: Limit = 50, cursor: Cursor = None, resolved: Resolved = False

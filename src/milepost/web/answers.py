@@ -6,7 +6,7 @@ is kept by shared caches, since what is seen depends on the key.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, TypeVar
 
@@ -15,7 +15,7 @@ from litestar import Response
 
 from milepost.web.request import ApiRequest
 
-__all__ = ["TAGGED", "answer", "encode", "matches", "page", "page_by_name", "tagged"]
+__all__ = ["TAGGED", "answer", "begun", "encode", "matches", "page", "page_by_name", "tagged"]
 
 Item = TypeVar("Item")
 
@@ -49,6 +49,18 @@ def page(request: ApiRequest, items: list[Any], position: bytes | None, **more: 
 def page_by_name(request: ApiRequest, found: Sequence[Item], limit: int, name: Callable[[Item], str]) -> Response[bytes]:
     """A page of a list in the order of names. found: from after `request.name_after` on, one more than the page if there are more."""
     return page(request, list(found[:limit]), name(found[limit - 1]).encode() if len(found) > limit else None)
+
+
+async def begun(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same pieces, of which the first is there: what is wrong with the store is told as a status then, and not by a cut connection."""
+    first = await anext(pieces)
+
+    async def all_of_them() -> AsyncIterator[bytes]:
+        yield first
+        async for piece in pieces:
+            yield piece
+
+    return all_of_them()
 
 
 def matches(if_none_match: str | None, entity_tag: str) -> bool:

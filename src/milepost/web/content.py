@@ -7,8 +7,6 @@ says so to caches. While the store does not answer: 503, for contents alone.
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 import msgspec
@@ -19,14 +17,14 @@ from litestar.response import Stream
 from milepost.errors import NotFound
 from milepost.storage.content import Contents, Kept, part_of
 from milepost.web.activities import find
-from milepost.web.answers import TAGGED, matches, tagged
+from milepost.web.answers import TAGGED, begun, matches, tagged
 from milepost.web.openapi import documented
 from milepost.web.parameters import IdInPath
+from milepost.web.ranges import range_of
 from milepost.web.request import ApiRequest, views
 
 __all__ = ["routes"]
 
-RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 SIGNED_S = 300.0
 IMMUTABLE = {**TAGGED, "cache-control": "private, max-age=31536000, immutable"}
 
@@ -83,33 +81,12 @@ async def _stored(request: ApiRequest, kept: Kept, part: str | None, *, redirect
     if redirect and contents.store.signs:
         url = await contents.store.presign("GET", kept.path, valid_s=SIGNED_S)
         return Response(b"", status_code=307, headers={"location": url, "cache-control": "private, no-store"})
-    status, start, end = _range(request, headers["etag"], kept.text_bytes)
+    status, start, end, ranged = range_of(request, headers["etag"], kept.text_bytes)
     if status == 416:
-        return Response(b"", status_code=416, headers={"content-range": f"bytes */{kept.text_bytes}"})
-    if status == 206:
-        headers["content-range"] = f"bytes {start}-{end - 1}/{kept.text_bytes}"
-    headers |= {"accept-ranges": "bytes", "content-length": str(end - start)}
+        return Response(b"", status_code=416, headers=ranged)
+    headers |= ranged
     pieces = contents.texts(kept, start, end)
-    first = await anext(pieces)  # what is wrong with the store is told as a status, and not by a cut connection
-    return Stream(_after(first, pieces), status_code=status, headers=headers, media_type="application/json")
-
-
-async def _after(first: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for piece in pieces:
-        yield piece
-
-
-def _range(request: ApiRequest, entity_tag: str, size: int) -> tuple[int, int, int]:
-    """→ status, first byte, after the last. One range is understood (RFC 9110, 14.2); several, or another unit, are none."""
-    match = RANGE.fullmatch(request.headers.get("range", ""))
-    if match is None or match[0] == "bytes=-" or request.headers.get("if-range", entity_tag) != entity_tag:
-        return 200, 0, size
-    if not match[1]:
-        start, end = max(0, size - int(match[2])), size
-    else:
-        start, end = int(match[1]), min(size, int(match[2]) + 1 if match[2] else size)
-    return (206, start, end) if start < end else (416, 0, 0)
+    return Stream(await begun(pieces), status_code=status, headers=headers, media_type="application/json")
 
 
 routes = [read_content]

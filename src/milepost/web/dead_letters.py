@@ -18,7 +18,7 @@ from milepost.intake.dead_letters import KIND_NAMES, LetterKind
 from milepost.intake.fault import ERROR_CLASSES
 from milepost.intake.letters import Letter, Selection, contents, find, log_page, page
 from milepost.intake.replay import Done, discard, replay
-from milepost.web import schemas
+from milepost.web import dead_letter_schemas
 from milepost.web.answers import answer, tagged
 from milepost.web.answers import page as page_of
 from milepost.web.bodies import decode_object
@@ -46,7 +46,7 @@ Reason = Annotated[str | None, QueryParameter(name="reason", description="Why it
     guards=[admins],
     summary="What could not be loaded",
     description="Oldest first, without what lies in them. `from` and `to` are of the last failure.",
-    opt=documented("Running it", schemas.DeadLetterPage),
+    opt=documented("Running it", dead_letter_schemas.DeadLetterPage),
 )
 async def list_letters(
     request: ApiRequest,
@@ -71,7 +71,7 @@ async def list_letters(
     guards=[admins],
     summary="One dead letter, and what lies in it",
     description="`items`: activities as they would be sent, with the id that each was given; a command; or raw input.",
-    opt=documented("Running it", schemas.DeadLetterShown),
+    opt=documented("Running it", dead_letter_schemas.DeadLetterShown),
 )
 async def read_letter(request: ApiRequest, letter: Number, limit: Limit = 50, cursor: Cursor = None) -> Response[bytes]:
     tenant_id, position = request.user.tenant_id, request.position(cursor)
@@ -90,7 +90,7 @@ async def read_letter(request: ApiRequest, letter: Number, limit: Limit = 50, cu
     status_code=200,
     summary="Replay one dead letter",
     description="It goes into the queue as a fresh batch, exactly once, under the current model. 404 where it is not there any more.",
-    opt=documented("Running it", schemas.Replayed),
+    opt=documented("Running it", dead_letter_schemas.Replayed),
 )
 async def replay_one(request: ApiRequest, letter: Number) -> Response[bytes]:
     done = await _replay(request, Selection(ids=(_id(letter),)))
@@ -105,7 +105,7 @@ async def replay_one(request: ApiRequest, letter: Number) -> Response[bytes]:
     status_code=200,
     summary="Replay several dead letters",
     description='By `ids`, `error_class`, `kind`, `from`, `to`, or `{"all": true}`.',
-    opt=documented("Running it", schemas.Replayed, body=schemas.DeadLetterSelection),
+    opt=documented("Running it", dead_letter_schemas.Replayed, body=dead_letter_schemas.DeadLetterSelection),
 )
 async def replay_several(request: ApiRequest) -> Response[bytes]:
     body = decode_object(await request.whole_body())
@@ -118,7 +118,7 @@ async def replay_several(request: ApiRequest) -> Response[bytes]:
     status_code=200,
     summary="Discard several dead letters",
     description="As for a replay, with the `reason`, which is kept in the log.",
-    opt=documented("Running it", schemas.Discarded, body=schemas.DeadLetterDiscard),
+    opt=documented("Running it", dead_letter_schemas.Discarded, body=dead_letter_schemas.DeadLetterDiscard),
 )
 async def discard_several(request: ApiRequest) -> Response[bytes]:
     body = decode_object(await request.whole_body())
@@ -147,7 +147,7 @@ async def discard_one(request: ApiRequest, letter: Number, reason: Reason = None
     guards=[admins],
     summary="What was replayed and discarded",
     description="Newest first: who, when, how many, and why.",
-    opt=documented("Running it", schemas.DeadLetterLog),
+    opt=documented("Running it", dead_letter_schemas.DeadLetterLog),
 )
 async def read_log(request: ApiRequest, limit: Limit = 50, cursor: Cursor = None) -> Response[bytes]:
     tenant_id, position = request.user.tenant_id, request.position(cursor)

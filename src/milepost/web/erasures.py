@@ -12,7 +12,7 @@ from milepost.errors import FieldError, InvalidInput
 from milepost.intake.asking import Asking
 from milepost.jobs.erasing import erase_actor, erasure_shown
 from milepost.limits import ID_CHARACTERS_MAX
-from milepost.web import schemas
+from milepost.web import lifecycle_schemas
 from milepost.web.answers import answer, tagged
 from milepost.web.bodies import decode_object
 from milepost.web.openapi import documented
@@ -32,7 +32,7 @@ TOTALS = ("keep", "shrink")
     description="What it did, its names, memberships and own numbers are gone when this answers; what it did until now stays out, however "
     "late it comes. `totals`: whether numbers that count others too keep what it contributed (`keep`, of nobody) or lose it (`shrink`). "
     "409 while a legal hold covers it.",
-    opt=documented("Running it", schemas.ErasureShown, body=schemas.ErasureIn),
+    opt=documented("Running it", lifecycle_schemas.ErasureShown, body=lifecycle_schemas.ErasureIn),
 )
 async def erase(request: ApiRequest) -> Response[bytes]:
     actor, totals = _asked(decode_object(await request.whole_body()))
@@ -48,7 +48,7 @@ async def erase(request: ApiRequest) -> Response[bytes]:
     "/v1/admin/erasures/{number:int}",
     guards=[admins],
     summary="What became of an erasure",
-    opt=documented("Running it", schemas.ErasureShown),
+    opt=documented("Running it", lifecycle_schemas.ErasureShown),
 )
 async def one(request: ApiRequest, number: Number) -> Response[bytes]:
     tenant_id = request.user.tenant_id

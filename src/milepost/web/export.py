@@ -33,10 +33,12 @@ Form = Annotated[
 )
 async def export(request: ApiRequest, actor: OneActor = None, form: Form = "jsonl") -> Stream:
     services = request.services
-    served = services.models.current
+    served, tenant_id = services.models.current, request.user.tenant_id
 
     async def lines() -> AsyncIterator[bytes]:
-        async for one in exported(services.db, request.user.tenant_id, served.model, served.presenter, Filter(actor=actor)):
+        async for one in exported(
+            services.db, tenant_id, served.model, served.presenter, Filter(actor=actor), services.contents
+        ):
             yield encode(activity_streams(one) if form == "activitystreams" else one) + b"\n"
 
     return Stream(lines(), media_type="application/x-ndjson")

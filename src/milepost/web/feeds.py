@@ -19,7 +19,7 @@ from milepost.feeds.unread import place_now
 from milepost.postgres import Connection
 from milepost.storage.by_index import plan_by_index
 from milepost.storage.filters import Filter
-from milepost.web import schemas, search_schemas
+from milepost.web import activity_schemas, search_schemas
 from milepost.web.aggregated import aggregated
 from milepost.web.answers import page
 from milepost.web.feed_schemas import AggregatePage
@@ -85,7 +85,7 @@ async def list_activities(
     summary="A group's feed",
     description="What was addressed to the group, as the first or a later one of several. Not of the groups below it. "
     "A viewer that may not read the group sees what is public.",
-    opt=documented("Feeds", schemas.ActivityPage, aggregates=AggregatePage),
+    opt=documented("Feeds", activity_schemas.ActivityPage, aggregates=AggregatePage),
 )
 async def group_feed(
     request: ApiRequest, group: IdInPath, listing: NamedDependency[Listing], verb: OneVerb = None
@@ -100,7 +100,7 @@ async def group_feed(
     dependencies=LISTING,
     summary="An actor's feed",
     description="What the actor did.",
-    opt=documented("Feeds", schemas.ActivityPage, aggregates=AggregatePage),
+    opt=documented("Feeds", activity_schemas.ActivityPage, aggregates=AggregatePage),
 )
 async def actor_feed(
     request: ApiRequest, actor: IdInPath, listing: NamedDependency[Listing], verb: OneVerb = None
@@ -115,7 +115,7 @@ async def actor_feed(
     dependencies=LISTING,
     summary="An object's feed",
     description="What was done to the object. It is known by its activities alone: one without any has an empty feed.",
-    opt=documented("Feeds", schemas.ActivityPage, aggregates=AggregatePage),
+    opt=documented("Feeds", activity_schemas.ActivityPage, aggregates=AggregatePage),
 )
 async def object_feed(
     request: ApiRequest, kind: IdInPath, object_id: IdInPath, listing: NamedDependency[Listing], verb: OneVerb = None

@@ -12,7 +12,7 @@ from litestar.params import QueryParameter
 
 from milepost.access.groups import get_group, list_groups, search_groups
 from milepost.rollups.health import read_health
-from milepost.web import schemas
+from milepost.web import entity_schemas
 from milepost.web.answers import page, page_by_name, tagged
 from milepost.web.bodies import decode_object
 from milepost.web.lane import change_access, named
@@ -39,14 +39,14 @@ OneKind = Annotated[str | None, QueryParameter(name="kind", description="Only of
     guards=[writes],
     summary="Declare or change a group",
     description="Parent and zone hold from `since` on. A change that holds from the past re-attributes what was counted.",
-    opt=documented("Entities", schemas.Group, body=schemas.GroupIn, changes=True),
+    opt=documented("Entities", entity_schemas.Group, body=entity_schemas.GroupIn, changes=True),
 )
 async def put_group(request: ApiRequest, group: IdInPath) -> Response[bytes]:
     body = decode_object(await request.whole_body())
     return await change_access(request, named("put_group", body, id=unescape(group)))
 
 
-@get("/v1/groups/{group:str}", guards=[views], summary="One group", opt=documented("Entities", schemas.Group))
+@get("/v1/groups/{group:str}", guards=[views], summary="One group", opt=documented("Entities", entity_schemas.Group))
 async def read_group(request: ApiRequest, group: IdInPath, at: At = None) -> Response[bytes]:
     when = moment("at", at)
     async with viewing(request) as view:
@@ -58,7 +58,7 @@ async def read_group(request: ApiRequest, group: IdInPath, at: At = None) -> Res
     guards=[views],
     summary="List groups",
     description="In the order of their ids; with `q` the best first, no more than 1,000. A viewer sees those that it may read.",
-    opt=documented("Entities", schemas.GroupPage),
+    opt=documented("Entities", entity_schemas.GroupPage),
 )
 async def groups(
     request: ApiRequest,
@@ -92,7 +92,7 @@ async def groups(
     summary="How healthy a group is",
     description="A score of 0 to 100 of how much is done in it, by how many of its members, and whether that grows; with what it is made of, "
     "and the formulas.",
-    opt=documented("Numbers", schemas.Health),
+    opt=documented("Numbers", entity_schemas.Health),
 )
 async def health(request: ApiRequest, group: IdInPath) -> Response[bytes]:
     named_group = unescape(group)

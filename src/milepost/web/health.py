@@ -13,7 +13,7 @@ from milepost.postgres import Connection, answered, load_queries
 from milepost.search.progress import lag_s
 from milepost.storage.objects import object_store
 from milepost.storage.partitions import list_partitions
-from milepost.web import schemas
+from milepost.web import operation_schemas
 from milepost.web.answers import answer
 from milepost.web.openapi import documented
 from milepost.web.problems import NotReady
@@ -40,7 +40,7 @@ async def healthz() -> Response[bytes]:
     "whether activities are acknowledged all the same, `queue` where they go: `direct` into it, or into the spill while it is away. "
     "`search` says how far the search index is behind, which is no reason not to be ready; absent where nothing is searched. "
     "`object_store` says whether that answers, which is none either: what needs it answers 503 by itself.",
-    opt=documented("Running it", schemas.Readiness),
+    opt=documented("Running it", operation_schemas.Readiness),
 )
 async def readyz(request: ApiRequest) -> Response[bytes]:
     found = await missing(request.services)

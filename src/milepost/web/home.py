@@ -14,7 +14,7 @@ from milepost.feeds.include import include
 from milepost.feeds.read import bounds, page_of
 from milepost.feeds.unread import place_now
 from milepost.storage.by_index import plan_by_index
-from milepost.web import schemas
+from milepost.web import activity_schemas
 from milepost.web.aggregated import aggregated
 from milepost.web.answers import page
 from milepost.web.feed_schemas import AggregatePage
@@ -35,7 +35,7 @@ __all__ = ["routes"]
     summary="A home feed",
     description="What the viewer follows and may see: activities of actors, groups and objects, each once. A key says whose home it asks "
     "for: by `actor`, or by the header Milepost-Viewer.",
-    opt=documented("Feeds", schemas.ActivityPage, aggregates=AggregatePage),
+    opt=documented("Feeds", activity_schemas.ActivityPage, aggregates=AggregatePage),
 )
 async def home(
     request: ApiRequest, listing: NamedDependency[Listing], verb: OneVerb = None, actor: Whose = None

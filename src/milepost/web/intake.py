@@ -11,6 +11,7 @@ ones are named by index, and do not hold up the others. Errors are problems like
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ from milepost.web.services import Services
 __all__ = ["Intake", "Preferences", "preferences"]
 
 WAIT_S_MAX = 30.0
-IN_THREAD_BYTES = 128 * 1024  # about 5 ms of accepting
+IN_PIECES_BYTES = IN_THREAD_BYTES = 128 * 1024  # about 5 ms of accepting
 COMPRESSED_IN_THREAD_BYTES = 8 * 1024  # may be a thousand times as much inside
 KEY_CHARACTERS_MAX = 255
 CLIENT_GONE = 499  # never sent; for the counters
@@ -147,14 +148,22 @@ class Intake:
     async def _accept(self, principal: Principal, headers: Mapping[bytes, bytes], passage: Passage) -> tuple[Accepted, bytes]:
         encoding = headers.get(b"content-encoding", b"")
         ndjson = headers.get(b"content-type", b"").partition(b";")[0].strip().lower() in NDJSON
-        raw = passage.raw
+        body = passage.raw
+        acceptor = self._services.models.current.acceptor
+        if encoding:
+            if len(body) > COMPRESSED_IN_THREAD_BYTES:
+                body = await passage.in_thread(functools.partial(decompress, body, encoding))
+            else:
+                body = decompress(body, encoding)
+        now = datetime.now(UTC)
+        if len(body) > IN_PIECES_BYTES:
+            seal = await passage.in_pieces(acceptor.in_pieces(principal.tenant_id, body, now, ndjson=ndjson))
+            return await passage.in_thread(seal), body
 
-        def work(acceptor: Acceptor) -> tuple[Accepted, bytes]:
-            body = decompress(raw, encoding)
-            return acceptor.accept(principal.tenant_id, body, datetime.now(UTC), ndjson=ndjson), body
+        def work(acceptor: Acceptor) -> Accepted:
+            return acceptor.accept(principal.tenant_id, body, now, ndjson=ndjson)
 
-        large = len(raw) > (COMPRESSED_IN_THREAD_BYTES if encoding else IN_THREAD_BYTES)
-        return await passage.work(work, self._services.models.current, large=large)
+        return await passage.work(work, self._services.models.current, large=False), body
 
     async def _enqueue(
         self,

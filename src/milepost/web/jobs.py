@@ -17,7 +17,7 @@ from milepost.jobs.growth import growth
 from milepost.jobs.job import due_at
 from milepost.jobs.runs import Run, ask, history, standings
 from milepost.jobs.schedule import job_named
-from milepost.web import schemas
+from milepost.web import lifecycle_schemas, operation_schemas
 from milepost.web.answers import answer, page
 from milepost.web.openapi import documented
 from milepost.web.parameters import Cursor, Limit
@@ -34,7 +34,7 @@ SHOWN_MAX = 10_000  # records of growth
     "/v1/admin/jobs",
     guards=[admins],
     summary="The jobs of the deployment, and when each is due",
-    opt=documented("Running it", schemas.JobPage),
+    opt=documented("Running it", operation_schemas.JobPage),
 )
 async def jobs(request: ApiRequest) -> Response[bytes]:
     now = datetime.now(UTC)
@@ -64,7 +64,7 @@ async def jobs(request: ApiRequest) -> Response[bytes]:
     guards=[admins],
     summary="A job's runs, newest first",
     description="For 400 days.",
-    opt=documented("Running it", schemas.JobRunPage),
+    opt=documented("Running it", operation_schemas.JobRunPage),
 )
 async def runs(request: ApiRequest, name: Named, limit: Limit = 50, cursor: Cursor = None) -> Response[bytes]:
     job, position = job_named(unescape(name)), request.position(cursor)
@@ -81,7 +81,7 @@ async def runs(request: ApiRequest, name: Named, limit: Limit = 50, cursor: Curs
     status_code=202,
     summary="Have a job run now",
     description="Whichever process looks next runs it, within the setting `maintenance_s`. Asking twice is asking once.",
-    opt=documented("Running it", schemas.JobAsked),
+    opt=documented("Running it", operation_schemas.JobAsked),
 )
 async def run(request: ApiRequest, name: Named) -> Response[bytes]:
     job = job_named(unescape(name))
@@ -96,7 +96,7 @@ async def run(request: ApiRequest, name: Named) -> Response[bytes]:
     guards=[admins],
     summary="How much the tenant stored, day by day",
     description="By tier and kind of table, as PostgreSQL's statistics estimate it once a day; the newest first.",
-    opt=documented("Running it", schemas.GrowthPage),
+    opt=documented("Running it", lifecycle_schemas.GrowthPage),
 )
 async def storage(request: ApiRequest, days: Days = 31) -> Response[bytes]:
     tenant_id = request.user.tenant_id

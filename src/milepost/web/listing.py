@@ -11,12 +11,12 @@ from litestar.di import Provide
 from litestar.params import QueryParameter
 
 from milepost.feeds.include import INCLUDABLE
-from milepost.web import schemas
+from milepost.web import activity_schemas
 from milepost.web.parameters import Cursor, From, Limit, To, moment, words_of
 
 __all__ = ["LISTING", "Listing", "with_fields"]
 
-FIELDS = tuple(schemas.ActivityListed.__struct_fields__)
+FIELDS = tuple(activity_schemas.ActivityListed.__struct_fields__)
 
 Fields = Annotated[
     str | None,

@@ -8,7 +8,7 @@ from litestar import Response, delete, get, put
 from litestar.params import QueryParameter
 
 from milepost.access.groups import list_members
-from milepost.web import schemas
+from milepost.web import entity_schemas
 from milepost.web.answers import page_by_name
 from milepost.web.bodies import decode_object
 from milepost.web.lane import change_access, named
@@ -28,7 +28,7 @@ Left = Annotated[str | None, QueryParameter(name="at", description="When the act
     guards=[writes],
     summary="Make an actor a member, or change the role",
     description="Holds from `since` on. Membership from a past moment on re-attributes what was counted.",
-    opt=documented("Entities", schemas.Member, body=schemas.MemberIn, changes=True),
+    opt=documented("Entities", entity_schemas.Member, body=entity_schemas.MemberIn, changes=True),
 )
 async def put_member(request: ApiRequest, group: IdInPath, actor: IdInPath) -> Response[bytes]:
     body = {"added_by": request.user.key_id} | decode_object(await request.whole_body())
@@ -53,7 +53,7 @@ async def remove_member(request: ApiRequest, group: IdInPath, actor: IdInPath, a
     guards=[views],
     summary="List a group's members",
     description="At a moment, in the order in which the actors became known.",
-    opt=documented("Entities", schemas.MemberPage),
+    opt=documented("Entities", entity_schemas.MemberPage),
 )
 async def search_members(
     request: ApiRequest,

@@ -21,6 +21,7 @@ from milepost.schema.compile import CompiledModel
 from milepost.schema.models import current_model
 from milepost.storage.activities import Presenter
 from milepost.storage.cold_files import cold_files
+from milepost.storage.tickets import Tickets
 from milepost.web.problems import NotReady
 
 __all__ = ["Models", "Served"]
@@ -48,8 +49,10 @@ class Served:
 class Models:
     """Service: `start`, `stop`, `run_once` looks for a newer version."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, tickets: Tickets) -> None:
+        """tickets: by which activities name files."""
         self._db = db
+        self._tickets = tickets
         self._served: Served | None = None
         self._look = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -93,9 +96,9 @@ class Models:
             toml=found.toml,
             model=found.model,
             compiled=found.compiled,
-            presenter=Presenter(found.compiled.columns, cold_files(self._db.settings)),
-            acceptor=Acceptor(found.model, found.version),
-            acceptor_of_thread=Acceptor(found.model, found.version),
+            presenter=Presenter(found.compiled.columns, cold_files(self._db.settings), attached=found.model.verbs_with_files()),
+            acceptor=Acceptor(found.model, found.version, self._tickets),
+            acceptor_of_thread=Acceptor(found.model, found.version, self._tickets),
         )
         _log.info("serving model", name=served.model.name, version=served.version)
         self._served = served

@@ -17,7 +17,7 @@ from milepost.rollups.goals import read_goal
 from milepost.rollups.latest import read_latest
 from milepost.rollups.pairs import read_pairs
 from milepost.rollups.read import Question, read_rollup
-from milepost.web import schemas
+from milepost.web import number_schemas
 from milepost.web.answers import page, tagged
 from milepost.web.openapi import documented
 from milepost.web.parameters import (
@@ -58,7 +58,7 @@ LastBucket = Annotated[str | None, QueryParameter(name="to", description="Bucket
     description="Filtered by the rollup's keys; `data.NAME=value` where it is kept by a data field. Buckets are the "
     "group's local time: a day, week or month by its first date, an hour as 2026-03-01T13:00, a term by its name, `all` "
     "as null. 503 while the rollup is being filled from history.",
-    opt=documented("Numbers", schemas.RollupPage, data_filters=True),
+    opt=documented("Numbers", number_schemas.RollupPage, data_filters=True),
 )
 async def rollup(
     request: ApiRequest,
@@ -87,7 +87,7 @@ async def rollup(
     guards=[views],
     summary="How far a goal is",
     description="Of the group, or of the actor, whichever its rollup is kept by.",
-    opt=documented("Numbers", schemas.Goal),
+    opt=documented("Numbers", number_schemas.Goal),
 )
 async def goal(request: ApiRequest, name: IdInPath, group: OneGroup = None, actor: OneActor = None) -> Response[bytes]:
     asked, now = _keys(request, group=group, actor=actor), datetime.now(UTC)
@@ -100,7 +100,7 @@ async def goal(request: ApiRequest, name: IdInPath, group: OneGroup = None, acto
     guards=[views],
     summary="The newest activity of each key",
     description="Such as each student's newest grade of each assessment.",
-    opt=documented("Numbers", schemas.LatestPage),
+    opt=documented("Numbers", number_schemas.LatestPage),
 )
 async def latest(
     request: ApiRequest,
@@ -122,7 +122,7 @@ async def latest(
     guards=[views],
     summary="What was opened, and what closed it",
     description="Of an object, the newest opened first; or of a group, the open ones first, then the latest closed.",
-    opt=documented("Numbers", schemas.PairPage),
+    opt=documented("Numbers", number_schemas.PairPage),
 )
 async def pairs(
     request: ApiRequest,

@@ -1,5 +1,5 @@
 """The API's description, OpenAPI 3.1: routes and parameters as the framework knows them, bodies and answers from
-`schemas`.
+the `*_schemas` modules.
 
 Handlers read bodies raw and answer with bytes, so what they take and give is said beside them, by `documented`; a
 test compares it with what they really answer.
@@ -17,16 +17,25 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme, Tag
 from litestar.types import ControllerRouterHandler
 
-from milepost.web import access_schemas, board_schemas, feed_schemas, report_schemas, schemas, search_schemas, version_schemas
-from milepost.web.request import ON_BEHALF, views
+from milepost.web import activity_schemas, schemas
+from milepost.web.request import ON_BEHALF, granted, granted_or_views, views
 from milepost.web.standards.described import described
 
 __all__ = ["CONFIG", "describe", "documented"]
 
 TEMPLATE = "#/components/schemas/{name}"
+# What no route of the framework names: of `_intake`, and what may come everywhere.
+OWN_SHAPES = (
+    activity_schemas.Activities,
+    activity_schemas.ActivityIn,
+    activity_schemas.Taken,
+    activity_schemas.Pending,
+    schemas.ProblemShown,
+)
 TAGS = {
     "Activities": "Send activities, list them, read, correct and retract one.",
     "Standards": "What Segment's SDKs, CloudEvents and OpenTelemetry's exporters send, by the maps of the model.",
+    "Files": "Images, videos and other files that activities name: uploaded to and read from the object store itself.",
     "Feeds": "Activities newest first, of a group, an actor or an object; whom and what an actor follows.",
     "Boards": "Rankings that the model declares: pages, and one member's standing.",
     "Numbers": "Rollups, goals, latest and pairs, as the model declares them.",
@@ -54,8 +63,10 @@ def documented(
     data_filters: bool = False,
     headers: tuple[tuple[str, str], ...] = (),
     body_media_type: str = "application/json",
+    binary: bool = False,
 ) -> dict[str, Any]:
-    """A route's `opt`. aggregates: the answer instead where it was asked for them. changes: goes through the lane, so it may answer 202. headers: (name, description) that it looks at."""
+    """A route's `opt`. aggregates: the answer instead where it was asked for them. changes: goes through the lane, so it may answer 202. headers: (name, description) that it
+    looks at. binary: it takes bytes of any kind."""
     return {
         "tag": tag,
         "answer": answer,
@@ -65,6 +76,7 @@ def documented(
         "data_filters": data_filters,
         "headers": headers,
         "body_media_type": body_media_type,
+        "binary": binary,
     }
 
 
@@ -97,20 +109,20 @@ CONFIG = OpenAPIConfig(
 def describe(app: Litestar) -> dict[str, Any]:
     """The whole document."""
     document: dict[str, Any] = app.openapi_schema.to_schema()
-    structs = [
-        getattr(module, name)
-        for module in (schemas, access_schemas, board_schemas, feed_schemas, report_schemas, search_schemas, version_schemas)
-        for name in module.__all__
-    ]
-    _, components = msgspec.json.schema_components(structs, ref_template=TEMPLATE)
-    document["components"]["schemas"] = components
+    shapes = set(OWN_SHAPES)
     for route in app.routes:
         handlers: Mapping[str, Any] = getattr(route, "route_handler_map", {})
         for method, (handler, _) in handlers.items():
             operation = document["paths"].get(route.path_format or "/", {}).get(method.lower())
             if operation is not None and "tag" in handler.opt:
                 guards = handler.resolve_guards()
-                _complete(operation, handler.opt, guarded=bool(guards), viewed=views in guards, method=method)
+                viewed = views in guards or granted_or_views in guards
+                _complete(operation, handler.opt, guarded=bool(guards), viewed=viewed, method=method)
+                if granted in guards:
+                    operation["security"] = []
+                shapes |= {handler.opt[part] for part in ("answer", "aggregates", "body")} - {None}
+    _, components = msgspec.json.schema_components(sorted(shapes, key=lambda shape: shape.__name__), ref_template=TEMPLATE)
+    document["components"]["schemas"] = components
     document["paths"]["/v1/activities"]["post"] = _intake()
     document["paths"] |= described(_problem())
     return document
@@ -137,6 +149,9 @@ def _complete(operation: dict[str, Any], opt: dict[str, Any], *, guarded: bool, 
         )
     if opt["body"] is not None:
         operation["requestBody"] = {"required": True, "content": {opt["body_media_type"]: {"schema": _ref(opt["body"])}}}
+    if opt["binary"]:
+        content = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+        operation["requestBody"] = {"required": True, "content": content}
     success: dict[str, Any] = {"description": "Done."}
     status = "200"
     if opt["answer"] is None and method == "DELETE":
@@ -148,7 +163,7 @@ def _complete(operation: dict[str, Any], opt: dict[str, Any], *, guarded: bool, 
     if opt["changes"]:
         responses["202"] = {
             "description": "Durable, and not done yet.",
-            "content": {"application/json": {"schema": _ref(schemas.Pending)}},
+            "content": {"application/json": {"schema": _ref(activity_schemas.Pending)}},
         }
     elif guarded and method == "GET":
         responses["304"] = {"description": "As it was: the ETag is one of If-None-Match's."}
@@ -157,7 +172,7 @@ def _complete(operation: dict[str, Any], opt: dict[str, Any], *, guarded: bool, 
 
 def _intake() -> dict[str, Any]:
     """The one route that the framework does not know: it is answered before it."""
-    taken = {"application/json": {"schema": _ref(schemas.Taken)}}
+    taken = {"application/json": {"schema": _ref(activity_schemas.Taken)}}
     header = {"in": "header", "required": False, "schema": {"type": "string"}}
     return {
         "tags": ["Activities"],
@@ -178,8 +193,8 @@ def _intake() -> dict[str, Any]:
         "requestBody": {
             "required": True,
             "content": {
-                "application/json": {"schema": _ref(schemas.Activities)},
-                "application/x-ndjson": {"schema": _ref(schemas.ActivityIn)},
+                "application/json": {"schema": _ref(activity_schemas.Activities)},
+                "application/x-ndjson": {"schema": _ref(activity_schemas.ActivityIn)},
             },
         },
         "responses": {

@@ -42,6 +42,7 @@ from milepost.errors import (
 from milepost.intake.pressure.refusal import LimitReached, Overfull, Refused
 from milepost.rollups.filling import BeingFilled
 from milepost.storage.cold_files import ColdFileDamaged
+from milepost.storage.file import Unfit
 
 __all__ = [
     "KINDS",
@@ -96,7 +97,7 @@ KINDS: dict[str, Kind] = {
             status=422,
             title="The request cannot be so",
             meaning="The body can be read, but something in it is not possible here, such as a kind of group that the model "
-            "does not have; `errors` names each field. Nothing was changed.",
+            "does not have, or a file that is not what was said of it; `errors` names each field. Nothing was changed.",
         ),
         Kind(
             slug="unauthorized",
@@ -234,6 +235,7 @@ KINDS: dict[str, Kind] = {
 # The first that fits.
 _SLUGS: tuple[tuple[type[Exception], str], ...] = (
     (Unprocessable, "unprocessable"),
+    (Unfit, "unprocessable"),
     (InvalidInput, "invalid-input"),
     (Unauthorized, "unauthorized"),
     (Forbidden, "forbidden"),

@@ -7,7 +7,7 @@ from typing import Any
 from litestar import Response, get
 
 from milepost.intake.receipts import batch_state
-from milepost.web import schemas
+from milepost.web import activity_schemas
 from milepost.web.answers import tagged
 from milepost.web.openapi import documented
 from milepost.web.parameters import IdInPath
@@ -21,7 +21,7 @@ __all__ = ["routes"]
     guards=[knows],
     summary="What became of a request",
     description="`loaded` and `duplicates` are known for some minutes after the load. Any key of the tenant may ask.",
-    opt=documented("Activities", schemas.ReceiptShown),
+    opt=documented("Activities", activity_schemas.ReceiptShown),
 )
 async def read_receipt(request: ApiRequest, receipt: IdInPath) -> Response[bytes]:
     tenant_id, lane = request.user.tenant_id, request.user.lane

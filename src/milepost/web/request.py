@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from time import time
+from typing import Any, Literal, cast
 from urllib.parse import unquote
 
 from litestar import Request
@@ -17,7 +18,20 @@ from milepost.errors import FieldError, Forbidden, InvalidInput, Unauthorized
 from milepost.web.bodies import decompress
 from milepost.web.services import Services
 
-__all__ = ["ON_BEHALF", "ApiRequest", "admins", "authorize", "knows", "mints", "reads", "unescape", "views", "writes"]
+__all__ = [
+    "ON_BEHALF",
+    "ApiRequest",
+    "admins",
+    "authorize",
+    "granted",
+    "granted_or_views",
+    "knows",
+    "mints",
+    "reads",
+    "unescape",
+    "views",
+    "writes",
+]
 
 ON_BEHALF = "milepost-viewer"  # the header by which a key says for which actor it reads
 
@@ -101,6 +115,21 @@ async def views(connection: ApiConnection, _: BaseRouteHandler) -> None:
     else:
         principal = await services.viewers.verify(credential)
     connection.scope["user"] = principal
+
+
+async def granted(connection: ApiConnection, _: BaseRouteHandler) -> None:
+    """A URL that milepost has signed, for a file and a method: whoever holds it is let in, and `request.state.tenant_id` is whose file it is."""
+    services: Services = connection.app.state.services
+    method: Literal["GET", "PUT"] = "PUT" if cast("Any", connection.scope)["method"] == "PUT" else "GET"
+    given = services.files.tickets.granted(method, connection.path_params["file"], connection.query_params.get("grant", ""))
+    if given is None or given.until < time():
+        raise Forbidden("This URL was not signed here, or has ended: ask for another one.")
+    connection.state.tenant_id = given.tenant_id
+
+
+async def granted_or_views(connection: ApiConnection, handler: BaseRouteHandler) -> None:
+    """Either."""
+    await (granted if "grant" in connection.query_params else views)(connection, handler)
 
 
 async def writes(connection: ApiConnection, _: BaseRouteHandler) -> None:

@@ -11,7 +11,7 @@ from litestar.params import PathParameter, QueryParameter
 from milepost.errors import FieldError, InvalidInput
 from milepost.jobs.retention import plan_retention
 from milepost.storage.retention import holds, lift_hold, log_page, place_hold, put_rule
-from milepost.web import schemas
+from milepost.web import lifecycle_schemas
 from milepost.web.answers import answer, page
 from milepost.web.bodies import decode_object
 from milepost.web.openapi import documented
@@ -34,7 +34,7 @@ HOLD_FIELDS = ("reason", "actor", "group", "verb")
     guards=[admins],
     summary="What is over, and would go now",
     description="A dry run: for each rule of the model the activities that the next run removes, by verb.",
-    opt=documented("Running it", schemas.RetentionPage),
+    opt=documented("Running it", lifecycle_schemas.RetentionPage),
 )
 async def plan(request: ApiRequest) -> Response[bytes]:
     found = await plan_retention(request.services.db, tenant=request.user.tenant)
@@ -46,7 +46,7 @@ async def plan(request: ApiRequest) -> Response[bytes]:
     guards=[admins],
     summary="Have a rule delete sooner",
     description="No later than the model says, and never what it keeps for ever. `delete_after`: null takes it back.",
-    opt=documented("Running it", schemas.RetentionRule, body=schemas.RetentionRule),
+    opt=documented("Running it", lifecycle_schemas.RetentionRule, body=lifecycle_schemas.RetentionRule),
 )
 async def set_rule(request: ApiRequest, name: RuleName) -> Response[bytes]:
     delete_after = _duration(decode_object(await request.whole_body()))
@@ -61,7 +61,7 @@ async def set_rule(request: ApiRequest, name: RuleName) -> Response[bytes]:
     "/v1/admin/retention/log",
     guards=[admins],
     summary="What went, batch by batch",
-    opt=documented("Running it", schemas.RetentionLog),
+    opt=documented("Running it", lifecycle_schemas.RetentionLog),
 )
 async def log(request: ApiRequest, limit: Limit = 50, cursor: Cursor = None) -> Response[bytes]:
     tenant_id, position = request.user.tenant_id, request.position(cursor)
@@ -76,7 +76,7 @@ async def log(request: ApiRequest, limit: Limit = 50, cursor: Cursor = None) -> 
     "/v1/admin/holds",
     guards=[admins],
     summary="Legal holds",
-    opt=documented("Running it", schemas.HoldPage),
+    opt=documented("Running it", lifecycle_schemas.HoldPage),
 )
 async def list_holds(request: ApiRequest, lifted: Lifted = False) -> Response[bytes]:
     tenant_id = request.user.tenant_id
@@ -90,7 +90,7 @@ async def list_holds(request: ApiRequest, lifted: Lifted = False) -> Response[by
     status_code=200,
     summary="Place a legal hold",
     description="What it covers is not removed until it is lifted. What is not named covers all.",
-    opt=documented("Running it", schemas.HoldPlaced, body=schemas.HoldPlacing),
+    opt=documented("Running it", lifecycle_schemas.HoldPlaced, body=lifecycle_schemas.HoldPlacing),
 )
 async def hold(request: ApiRequest) -> Response[bytes]:
     covered = _covered(decode_object(await request.whole_body()))

@@ -7,7 +7,8 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from milepost.web.schemas import ActivityListed, Included, Next
+from milepost.web.activity_schemas import ActivityListed, Included
+from milepost.web.schemas import Next
 
 __all__ = ["ActivitiesFound", "ActivityFound", "Extent", "FacetValue"]
 

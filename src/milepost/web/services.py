@@ -36,7 +36,9 @@ from milepost.schema import require, require_lanes
 from milepost.search.indexer import Indexer
 from milepost.settings import Settings
 from milepost.storage.content import Contents
+from milepost.storage.files import Files
 from milepost.storage.objects import object_store
+from milepost.storage.tickets import Tickets
 from milepost.web.bodies import Bodies
 from milepost.web.gate import Gate
 from milepost.web.models import Models
@@ -58,6 +60,7 @@ class Services:
     queue: Queue
     cursors: Cursors
     contents: Contents
+    files: Files
     receipts: Receipts
     gate: Gate
     _ends: AsyncExitStack
@@ -76,7 +79,8 @@ class Services:
             secret = bytes(row[0])
             thread = ThreadPoolExecutor(1, thread_name_prefix="milepost-accept")
             ends.callback(thread.shutdown, cancel_futures=True)
-            models = Models(db)
+            tickets = Tickets(secret)
+            models = Models(db, tickets)
             ends.push_async_callback(models.stop)
             await models.start()
             queue = Queue(db, settings, spill=True)
@@ -111,6 +115,7 @@ class Services:
                 queue=queue,
                 cursors=Cursors(secret),
                 contents=Contents(object_store(settings)),
+                files=Files(object_store(settings), tickets, settings),
                 receipts=Receipts(secret),
                 gate=Gate(Bodies(), thread, allowances, waiting),
                 _ends=ends.pop_all(),

@@ -88,7 +88,8 @@ async def _unread(request: ApiRequest, actor: str | None, group: str | None) -> 
         stream = await home_of(conn, tenant_id, reader) if group is None else None
         found = stream or await listed(conn, tenant_id, Filter(group=group), model, reader)
         assert found is not None and reader.actor_id is not None
-        return tagged(request, await count_unread(conn, tenant_id, reader.actor_id, number, found))
+        cold = request.services.models.current.presenter.cold
+        return tagged(request, await count_unread(conn, tenant_id, reader.actor_id, number, found, cold))
 
 
 async def _read(request: ApiRequest, actor: str | None, group: str | None) -> Response[bytes]:

@@ -13,7 +13,7 @@ from litestar import Response, get, post
 from litestar.params import PathParameter, QueryParameter
 
 from milepost.storage.versions import Made, blame, difference, made_versions, read_version
-from milepost.web import schemas, version_schemas
+from milepost.web import activity_schemas, version_schemas
 from milepost.web.activities import IF_MATCH, Why, expected, find, id_of, said, shown_anew
 from milepost.web.answers import page, tagged
 from milepost.web.openapi import documented
@@ -94,7 +94,7 @@ async def blame_part(request: ApiRequest, activity: IdInPath, part: Part = "/con
     status_code=200,
     summary="Restore a version",
     description="It becomes the newest version; those between stay.",
-    opt=documented("Activities", schemas.Activity, changes=True, headers=(IF_MATCH,)),
+    opt=documented("Activities", activity_schemas.Activity, changes=True, headers=(IF_MATCH,)),
 )
 async def restore_version(request: ApiRequest, activity: IdInPath, version: Number, why: Why = None) -> Response[bytes]:
     command = {"do": "restore", "id": str(id_of(activity)), "version": version} | said(request, why)
