@@ -127,30 +127,48 @@ class Board:
 
 
 async def _make(owner: Connection, tenant_id: int, members: int) -> None:
-    """A board of so many, without folding as many activities: its rows, and then what makes ranges of rows."""
+    """A board of so many, without folding as many activities: its rows, then their keys and indexes, then what makes ranges of rows."""
     board = compile_model(parse_model(MODEL)).boards[0]
     values = {"tenant_id": tenant_id, "members": members}
     say(f"making a board of {members:,} members")
-    await owner.execute(_queries.actors, values)
-    for (index,) in await (await owner.execute(_queries.score_indexes)).fetchall():
-        await owner.execute(_queries.drop_index.format(index=index))
-    await owner.execute(_queries.members, values)
-    for statement in board.ddl:
-        if f"INDEX ON {board.table} (" in statement:
-            await owner.execute(statement)
-    for statement in board.temp_ddl:
-        await owner.execute(statement)
     began = perf_counter()
-    async with owner.transaction():
-        await rebuild_ranges(owner, board, tenant_id)
-    say(f"ranges rebuilt in {perf_counter() - began:.1f} s")
-    for query in (_queries.rival, _queries.rival_rows, _queries.rival_index, _queries.rival_view):
-        await owner.execute(query, values if query == _queries.rival_rows else None)
-    await owner.execute(_queries.rival_view_member)
-    await owner.execute(_queries.rival_view_rank)
+
+    def done(what: str) -> None:
+        nonlocal began
+        began, taken = perf_counter(), perf_counter() - began
+        say(f"{what} in {taken:.1f} s")
+
+    await owner.execute(_queries.memory_of_making)
+    indexes = await (await owner.execute(_queries.keys_and_indexes)).fetchall()
+    for drop, _ in indexes:
+        await owner.execute(drop.encode())
+    await owner.execute(_queries.actors, values)
+    await owner.execute(_queries.members, values)
+    done("rows made")
+    for _, create in indexes:
+        await owner.execute(create.encode())
     await owner.execute(_queries.no_vacuum)
     await owner.execute(_queries.no_vacuum_ranges)
+    await owner.execute(_queries.vacuum_rows)
+    done("keys and indexes made")
+    for statement in board.temp_ddl:
+        await owner.execute(statement)
+    async with owner.transaction():
+        await rebuild_ranges(owner, board, tenant_id)
+    done("ranges rebuilt")
+    await owner.execute(_queries.rival)
+    await owner.execute(_queries.rival_rows, values)
+    for query in (
+        _queries.rival_key,
+        _queries.rival_index,
+        _queries.rival_view,
+        _queries.rival_view_member,
+        _queries.rival_view_rank,
+    ):
+        await owner.execute(query)
     await owner.execute(_queries.vacuum)
+    done("rivals made")
+    await owner.execute(_queries.memory_as_it_was)
 
 
 async def _run(report: Report, board: Board, owner: Connection, rivals: list[Rival]) -> None:

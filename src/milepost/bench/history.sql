@@ -25,12 +25,13 @@ WHERE t.tenant_id = %(tenant_id)s AND t.kind = 'team'
 
 -- name: activities
 -- A part of them, in the order of time, as they would have come. Actors and objects follow Zipf's law; each actor is in one team, and every twentieth
--- activity is addressed to the next team as well. Verbs, sources, devices and states are as uneven as they are in life.
+-- activity is addressed to the next team as well. Verbs, sources, devices and states are as uneven as they are in life, and so is how long
+-- after it happened each was received: some hundred milliseconds.
 INSERT INTO milepost.activity (tenant_id, id, occurred_at, received_at, actor_id, group_id, more_groups, audience, verb,
     object_kind, object_id, source, status, key, data, m_distance_m, m_duration_s, d_device)
 SELECT %(tenant_id)s,
     (substr(milepost.id_from(at)::text, 1, 19) || '8' || substr(md5(n::text), 1, 3) || '-' || substr(md5(n::text), 4, 12))::uuid,
-    at, at, a.low + n.actor, g.low + n.actor %% %(groups)s,
+    at, at + (0.05 + 0.4 * late ^ 3) * interval '1 second', a.low + n.actor, g.low + n.actor %% %(groups)s,
     CASE WHEN n %% 20 = 0 THEN ARRAY[g.low + (n.actor + 1) %% %(groups)s] END,
     CASE WHEN luck < 0.6 THEN 0 WHEN luck < 0.95 THEN 1 ELSE 2 END,
     (ARRAY['run', 'run', 'run', 'run', 'ride', 'ride', 'ride', 'walk', 'walk', 'climb'])[1 + n %% 10],
@@ -39,7 +40,7 @@ SELECT %(tenant_id)s,
     jsonb_build_object('note', 'river loop', 'device', 'device-' || n.device),
     (1000 + 20000 * luck)::bigint, (300 + 6000 * luck)::bigint, 'device-' || n.device
 FROM (
-    SELECT n, random() AS luck,
+    SELECT n, random() AS luck, random() AS late,
         date_trunc('milliseconds', now() - interval '1 hour' - %(days)s * interval '1 day' * (1 - n::float8 / %(rows)s)) AS at,
         floor(power(%(actors)s, random()))::bigint - 1 AS actor, floor(power(%(objects)s, random()))::bigint - 1 AS object,
         floor(power(%(devices)s, random()))::bigint - 1 AS device

@@ -7,6 +7,8 @@ machine's cores: with two, a process that computes takes a good part of what the
 
 A cold page is one of a team's feed, or of all activities, from a moment on that is archived: *first*, with an empty folder of files, and
 *warm*, asked for once more. The store is a folder.
+
+Beside these stand the figures of contents (10 KB, 200 KB, 2 MB, whole and in part) and of versions (`milepost bench versions`).
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import subprocess
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
 from pathlib import Path
@@ -27,6 +30,9 @@ from uuid import UUID
 import msgspec
 
 from milepost.activity import occurred_at_of
+from milepost.background import give_way
+from milepost.bench import versions
+from milepost.bench._contents import measure_contents
 from milepost.bench._ground import say
 from milepost.bench._history import DATABASE, History, make_history
 from milepost.bench._report import Figure, Report, percentile
@@ -42,6 +48,7 @@ from milepost.storage.due import Due
 from milepost.storage.filters import Filter
 from milepost.storage.partitions import list_partitions
 from milepost.storage.restore import restore_part
+from milepost.telemetry import configure_logs
 from milepost.web.services import Services
 
 __all__ = ["measure"]
@@ -62,9 +69,6 @@ async def measure(settings: Settings, folder: Path, *, rows: int = 1_000_000) ->
     with EmbeddedServer.start(folder / "data", bin_dir=history.settings.pg_bin) as server:
         url = server.url(DATABASE)
         async with await Database.open(url, history.settings) as db, await db.owner() as owner:
-            for (tenant_id,) in await (await owner.execute(_queries.tenants)).fetchall():
-                await owner.execute(_queries.receive, {"tenant_id": tenant_id})
-            await owner.execute(_queries.rewrite)
             (heap, indexes) = await (await owner.execute(_queries.sizes)).fetchone() or (0, 0)
         report.figures += [
             Figure(name="heap_bytes_per_row", value=heap / rows, unit="bytes"),
@@ -74,8 +78,12 @@ async def measure(settings: Settings, folder: Path, *, rows: int = 1_000_000) ->
         await _archived(report, history, url, heap + indexes, rows)
         _backup(report, settings, url, folder, "after")
         async with await Database.open(url, history.settings) as db:
+            async with await db.owner() as owner:
+                report.figures += await measure_contents(owner, history.tenant_id, folder / "contents")
             await _read(report, history, db)
             await _restored(report, history, db)
+    kept = await versions.measure(settings, folder / "versions")
+    report.figures += [replace(figure, name=f"versions_{figure.name}") for figure in kept.figures]
     return report
 
 
@@ -147,6 +155,8 @@ async def _beside(
 
 def _archive(settings: Settings, url: str, border: datetime) -> ArchiveRun:
     """In a process of its own: all before the border."""
+    configure_logs(settings.log_level, settings.log_format)  # type: ignore[arg-type]
+    give_way()
 
     async def work() -> ArchiveRun:
         async with await Database.open(url, settings) as db:

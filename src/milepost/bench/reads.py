@@ -48,7 +48,12 @@ async def measure(settings: Settings, folder: Path, *, rows: int = 5_000_000, cu
     """rows: of three tenants together; the one that is read, but for the `small` kinds, has 60 % of them. curve: several such numbers."""
     if curve is not None:
         return await _curve(settings, folder, sizes_of(curve))
-    return await measure_reads(await make_history(settings, folder, rows=rows))
+    return await measure_reads(await make_history(settings, folder, rows=rows, actors=actors_of(rows)))
+
+
+def actors_of(rows: int) -> int:
+    """A hundred thousand, and a million behind twenty million rows."""
+    return max(100_000, rows // 20)
 
 
 async def _curve(settings: Settings, folder: Path, sizes: Sequence[int]) -> Report:
@@ -58,7 +63,7 @@ async def _curve(settings: Settings, folder: Path, sizes: Sequence[int]) -> Repo
     for rows in sizes:
         own = folder / str(rows)
         own.mkdir()
-        found = await measure_reads(await make_history(settings, own, rows=rows))
+        found = await measure_reads(await make_history(settings, own, rows=rows, actors=actors_of(rows)))
         rmtree(own)
         for figure in found.figures:
             report.figures.append(replace(figure, name=f"{figure.name}_at_{rows}"))
