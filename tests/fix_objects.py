@@ -28,7 +28,7 @@ def s3() -> Iterator[int]:
     running = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     running.start()
     _, port = running.get_host_and_port()
-    httpx.put(f"http://127.0.0.1:{port}/{BUCKET}").raise_for_status()
+    httpx.put(f"http://127.0.0.1:{port}/{BUCKET}", timeout=60).raise_for_status()  # it imports a lot at its first request
     yield port
     running.stop()
 

@@ -11,12 +11,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import re
 import shutil
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -30,6 +31,7 @@ Answer = TypeVar("Answer")
 
 DISTRIBUTION_BIN = Path("/usr/lib/postgresql/15/bin")
 TEMPLATE = "milepost_template"
+MEMORY, IN_MEMORY, ROOM_BYTES = Path("/dev/shm"), "milepost-tests-", 6 * 1024**3
 _numbers = itertools.count(1)
 
 
@@ -51,11 +53,33 @@ def in_own_loop(work: Callable[[], Coroutine[Any, Any, Answer]]) -> Answer:
         return thread.submit(lambda: asyncio.run(work())).result()
 
 
+def roomy_memory() -> str | None:
+    """A file system in memory that has room for a server's files, where there is one: each test makes a database, of 400 files."""
+    if not MEMORY.is_dir() or not os.access(MEMORY, os.W_OK):
+        return None
+    for left in MEMORY.glob(f"{IN_MEMORY}*"):  # by a run that was killed
+        if not Path(f"/proc/{left.name.removeprefix(IN_MEMORY).partition('-')[0]}").exists():
+            shutil.rmtree(left, ignore_errors=True)
+    room = os.statvfs(MEMORY)
+    available = re.search(r"^MemAvailable: +(\d+) kB$", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    if available is None or min(room.f_bavail * room.f_frsize, int(available[1]) * 1024) < ROOM_BYTES:
+        return None
+    return str(MEMORY)
+
+
+@contextmanager
+def started(bin_dir: Path) -> Iterator[EmbeddedServer]:
+    """A server whose files are in memory, if there is room. What is there is to stay little."""
+    data_dir = Path(mkdtemp(prefix=f"{IN_MEMORY}{os.getpid()}-", dir=roomy_memory()))
+    with EmbeddedServer.start(data_dir, durable=False, bin_dir=bin_dir, settings={"max_wal_size": "512MB"}) as running:
+        yield running
+    shutil.rmtree(data_dir)
+
+
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+def server() -> Iterator[EmbeddedServer]:
     """The server of this run. It has the service's role, as a migrated cluster has."""
-    data_dir = tmp_path_factory.mktemp("server")
-    with EmbeddedServer.start(data_dir, durable=False, bin_dir=chosen_bin()) as running:
+    with started(chosen_bin()) as running:
 
         async def make_role() -> None:
             async with await Database.connect_owner(running.url()) as owner:
@@ -63,7 +87,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]
 
         in_own_loop(make_role)
         yield running
-    shutil.rmtree(data_dir)
 
 
 @contextmanager

@@ -6,28 +6,25 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from fix_postgres import DISTRIBUTION_BIN, fresh_database, migrated
+from fix_postgres import DISTRIBUTION_BIN, fresh_database, migrated, started
 from milepost.postgres import Connection, Database, EmbeddedServer
 from milepost.settings import Settings
 
 
 @pytest.fixture(scope="session", params=["first found", "distribution"])
-def any_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+def any_server(request: pytest.FixtureRequest) -> Iterator[EmbeddedServer]:
     """Each PostgreSQL, one after the other. The first is the run's own server."""
     if request.param == "first found":
         yield request.getfixturevalue("server")
         return
     if not (DISTRIBUTION_BIN / "initdb").exists():
         pytest.skip(f"there is no PostgreSQL in {DISTRIBUTION_BIN}")
-    data_dir = tmp_path_factory.mktemp("distribution")
-    with EmbeddedServer.start(data_dir, durable=False, bin_dir=DISTRIBUTION_BIN) as running:
+    with started(DISTRIBUTION_BIN) as running:
         yield running
-    shutil.rmtree(data_dir)
 
 
 @pytest.fixture

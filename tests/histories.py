@@ -6,9 +6,10 @@ import itertools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from fractions import Fraction
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
 
@@ -23,6 +24,9 @@ from milepost.postgres import Database
 from milepost.schema.models import apply_model
 from milepost.search.indexer import Indexer
 from milepost.settings import Settings
+from milepost.storage.content import Contents
+from milepost.storage.moving import move_out
+from milepost.storage.objects import object_store
 from truth import ALWAYS, Activity, Identity, Truth
 
 MODEL = """
@@ -45,6 +49,8 @@ search_data = "simple"
 [verbs.open_issue]
 data.due = "time"
 [verbs.close_issue]
+[verbs.hand_in]
+content = { versions = true, offload_over = "1 KiB" }
 
 [terms.spring]
 first = 2026-03-01
@@ -271,6 +277,13 @@ GROUPS = ["a", "b", "c", "d"]  # a group's parent comes later in the alphabet, s
 OBJECTS = [("issue", "1"), ("issue", "2")]
 DEVICES = ["fenix", "watch"]
 FOLLOWED = [("actor", "ana"), ("actor", "ben"), ("group", "a"), ("group", "c"), ("object", "issue/1")]
+# Small and large ones, which leave their rows, each nearly like another.
+CONTENTS: list[dict[str, Any]] = [
+    {"n": 1},
+    {"n": 1, "text": "a" * 1200},
+    {"n": 2, "text": "a" * 1200 + "b"},
+    {"n": 2, "list": [1, 2]},
+]
 FAULTS = ["load.copied", "load.inserted", "load.folded", "load.before_commit", "load.after_commit"]
 
 times = st.builds(lambda base, seconds: base + timedelta(seconds=seconds), st.sampled_from(TIMES), st.integers(-90000, 90000))
@@ -284,7 +297,7 @@ notes = st.lists(st.sampled_from(WORDS), min_size=1, max_size=4).map(" ".join)
 
 @st.composite
 def activities(draw: st.DrawFn) -> dict[str, Any]:
-    verb = draw(st.sampled_from(["run", "run", "ride", "open_issue", "close_issue"]))
+    verb = draw(st.sampled_from(["run", "run", "ride", "open_issue", "close_issue", "hand_in"]))
     activity: dict[str, Any] = {"actor": draw(st.sampled_from(ACTORS)), "verb": verb}
     identified = draw(st.sampled_from(["both", "both", "key", "neither"]))
     if identified != "neither":
@@ -303,7 +316,9 @@ def activities(draw: st.DrawFn) -> dict[str, Any]:
     if verb == "run" and draw(st.booleans()):
         activity["duration_s"] = Fraction(draw(st.integers(0, 500)))
         activity["device"] = draw(st.sampled_from(DEVICES))
-    if draw(st.booleans()):
+    if verb == "hand_in" and draw(st.booleans()):
+        activity["content"] = draw(st.sampled_from(CONTENTS))
+    elif draw(st.booleans()):
         activity["note"] = draw(notes)
     activity["source"] = draw(st.sampled_from(["", "strava"]))
     activity["visibility"] = draw(visibilities)
@@ -314,7 +329,21 @@ def activities(draw: st.DrawFn) -> dict[str, Any]:
 def corrections(draw: st.DrawFn) -> dict[str, Any]:
     changed: dict[str, Any] = {}
     what = draw(
-        st.sampled_from(["distance_m", "occurred_at", "actor", "groups", "status", "verb", "visibility", "due", "note"])
+        st.sampled_from(
+            [
+                "distance_m",
+                "occurred_at",
+                "actor",
+                "groups",
+                "status",
+                "verb",
+                "visibility",
+                "due",
+                "note",
+                "content",
+                "content",
+            ]
+        )
     )
     match what:
         case "distance_m":
@@ -333,6 +362,8 @@ def corrections(draw: st.DrawFn) -> dict[str, Any]:
             changed[what] = draw(visibilities)
         case "note":
             changed[what] = draw(notes)
+        case "content":
+            changed[what] = draw(st.sampled_from([*CONTENTS, None]))
         case "due":
             changed[what] = draw(times)
     return changed
@@ -344,6 +375,7 @@ steps = st.one_of(
     st.tuples(st.just("resend"), st.integers(0, 50)),
     st.tuples(st.just("retract"), st.integers(0, 50)),
     st.tuples(st.just("correct"), st.integers(0, 50), corrections()),
+    st.tuples(st.just("go_back"), st.integers(0, 50), st.integers(0, 5)),
     st.tuples(st.just("parent"), st.integers(0, 2), st.integers(1, 4), since),
     st.tuples(st.just("zone"), st.sampled_from(GROUPS), st.sampled_from(ZONES), since),
     st.tuples(st.just("target"), st.sampled_from(GROUPS), st.integers(1, 500)),
@@ -417,7 +449,27 @@ BUSY: list[tuple[Any, ...]] = [
             for closes in (0, 1)
         ],
     ),
+    (
+        "send",
+        [
+            {
+                "actor": ACTORS[number % 2],
+                "verb": "hand_in",
+                "key": f"essay{number}",
+                "occurred_at": TIMES[0] + timedelta(minutes=17 * number),
+                "groups": ["a"],
+                "content": CONTENTS[number % 4],
+                "source": "",
+                "visibility": "group",
+            }
+            for number in range(4)
+        ],
+    ),
     ("join", "c", "ana", TIMES[0]),
+    *(("correct", 102 + number % 4, {"content": CONTENTS[(number * 3 + 1) % 4]}) for number in range(8)),
+    ("correct", 103, {"actor": "cem"}),
+    ("correct", 104, {"occurred_at": TIMES[2]}),
+    ("go_back", 105, 0),
     ("correct", 62, {"due": TIMES[4]}),
     ("retract", 63),
     ("follow", "ana", ("actor", "ben"), True),
@@ -435,6 +487,79 @@ BUSY: list[tuple[Any, ...]] = [
     ("show", "farthest", 1, False),
     ("zone", "a", "Pacific/Auckland", TIMES[0] + timedelta(hours=4)),
 ]
+
+
+# What is added cancels out what is taken back, but for the best and the latest value, which is gone.
+VALUE_GONE: list[tuple[Any, ...]] = [
+    (
+        "send",
+        [
+            {"actor": "ana", "verb": "run", "key": "k", "occurred_at": TIMES[0], "groups": ["a"], "distance_m": Fraction(5)}
+            | {"source": "", "visibility": "group"}
+        ],
+    ),
+    ("load",),
+    ("correct", 0, {"distance_m": None}),
+]
+
+# Zones of half and three quarters of an hour, one whose clocks change by half an hour, and around both changes of each that has any.
+ODD_ZONES = {"a": "Asia/Kolkata", "b": "Asia/Kathmandu", "c": "Australia/Lord_Howe", "d": "America/St_Johns"}
+CLOCK_CHANGES = [
+    datetime(2025, 3, 9, 5, 30, tzinfo=UTC),  # St. John's, forward
+    datetime(2025, 11, 2, 4, 30, tzinfo=UTC),  # and back
+    datetime(2025, 4, 5, 15, 0, tzinfo=UTC),  # Lord Howe, back
+    datetime(2025, 10, 4, 15, 30, tzinfo=UTC),  # and forward
+    datetime(2026, 3, 29, 1, 0, tzinfo=UTC),  # Berlin, forward: everywhere's
+    datetime(2025, 10, 26, 1, 0, tzinfo=UTC),  # and back
+]
+
+
+def around_midnights(change: datetime, zone: str) -> list[datetime]:
+    """The change itself, the midnights around it and that of the week's end, with the last moment before each of them."""
+    day = change.astimezone(ZoneInfo(zone)).date()
+    days = [day, day + timedelta(days=1), day + timedelta(days=7 - day.weekday())]
+    midnights = [datetime.combine(one, time.min, ZoneInfo(zone)).astimezone(UTC) for one in days]
+    return [edge - before for edge in (change, *midnights) for before in (timedelta(microseconds=1), timedelta(0))]
+
+
+ODD_TIMES = sorted(
+    {moment for change in CLOCK_CHANGES for zone in ODD_ZONES.values() for moment in around_midnights(change, zone)}
+)
+
+
+@st.composite
+def local_histories(draw: st.DrawFn) -> list[tuple[Any, ...]]:
+    """Runs in groups of odd zones, at the edges of their days and weeks, of which some change, and groups that move to another zone."""
+    history: list[tuple[Any, ...]] = [("zone", group, zone, ALWAYS) for group, zone in ODD_ZONES.items()]
+    history += [("target", group, 200) for group in ODD_ZONES]
+    edges = st.sampled_from(ODD_TIMES)
+    kept = draw(
+        st.lists(st.tuples(edges, st.sampled_from(GROUPS), st.sampled_from(ACTORS)), min_size=6, max_size=12, unique=True)
+    )
+    runs = [
+        {
+            "actor": actor,
+            "verb": "ride" if number % 4 == 3 else "run",
+            "key": f"local{number}",
+            "occurred_at": moment,
+            "groups": [group],
+            "distance_m": Fraction(number + 1, 2),
+            "source": "",
+            "visibility": "group",
+        }
+        for number, (moment, group, actor) in enumerate(kept)
+    ]
+    moves = st.tuples(
+        st.just("zone"),
+        st.sampled_from(GROUPS),
+        st.sampled_from([*ODD_ZONES.values(), None]),
+        st.one_of(st.just(ALWAYS), edges),
+    )
+    changes = st.tuples(st.just("correct"), st.integers(0, len(runs) - 1), st.builds(lambda at: {"occurred_at": at}, edges))
+    history.append(("send", runs[: len(runs) // 2]))
+    history += draw(st.lists(moves, min_size=1, max_size=3))
+    history.append(("send", runs[len(runs) // 2 :]))
+    return history + draw(st.lists(st.one_of(moves, changes, st.tuples(st.just("load"))), max_size=6))
 
 
 class Crash(BaseException):
@@ -509,6 +634,7 @@ class Player:
             device=item.get("device"),
             due=item.get("due"),
             note=item.get("note"),
+            content=item.get("content"),
             source=source,
             visibility=item["visibility"],
             tie=int(id_, 16) & HASH_MASK,
@@ -548,6 +674,12 @@ class Player:
                     patch[name], becomes[name] = value.isoformat(), value
                 case "note":
                     patch["data"], becomes[name] = {name: value}, value
+                case "content":
+                    if was.verb != "hand_in":
+                        return
+                    # A merge patch: what is there and not in the new one is taken away.
+                    gone = dict.fromkeys(was.content or {}, None)
+                    patch[name], becomes[name] = value if value is None else {**gone, **value}, value
                 case "due":
                     if was.verb != "open_issue":
                         return
@@ -562,6 +694,15 @@ class Player:
                     patch[name], becomes[name] = value, value
         self.truth.correct(found.identity, **becomes)
         await self.command({"do": "correct", "id": found.id, "patch": patch})
+
+    async def go_back(self, which: int, version: int) -> None:
+        """An earlier version of an activity becomes its newest."""
+        found = self.pick(which)
+        kept = sorted(self.truth.versions.get(found.identity, {})) if found else []
+        if found and kept:
+            version = kept[version % len(kept)]
+            self.truth.go_back(found.identity, version)
+            await self.command({"do": "restore", "id": found.id, "version": version})
 
     def pick(self, which: int) -> Sent | None:
         return self.sent[which % len(self.sent)] if self.sent else None
@@ -607,11 +748,13 @@ class Player:
             shown = "hidden" if hidden else "all"
             await self.command({"do": "show_member", "board": board, "member": actor, "shown": shown})
 
-    async def command(self, command: Mapping[str, Any]) -> None:
+    async def command(self, command: Mapping[str, Any]) -> int:
+        """→ its batch."""
         payload = json.dumps(command).encode()
-        await self.queue.enqueue(
+        receipt = await self.queue.enqueue(
             tenant_id=self.tenant_id, lane=self.lane_number, kind=1, model=self.version, rows=1, payload=payload
         )
+        return receipt.batch_id
 
     # ── loading ──
 
@@ -622,8 +765,11 @@ class Player:
         await self.lane.run_once()
 
     async def index(self) -> None:
-        """Whatever is loaded by now is indexed, and what comes after is not, until the next time."""
+        """Whatever is loaded by now is indexed, its contents are moved, and what comes after is not, until the next time."""
         await Indexer(self.db).run_once()
+        async with await self.db.owner() as owner:
+            while await move_out(owner, Contents(object_store(self.settings))):
+                pass
 
     async def model(self, which: int) -> None:
         """Another model is applied to the live database; what comes next is accepted under it."""
@@ -669,6 +815,8 @@ def as_json(item: dict[str, Any]) -> dict[str, Any]:
         data["due"] = item["due"].isoformat()
     if data:
         body["data"] = data
+    if "content" in item:
+        body["content"] = item["content"]
     return body
 
 

@@ -21,7 +21,9 @@ NOW = datetime.now(UTC).replace(microsecond=0)
 
 LIFECYCLE_MODEL = """
 name = "lifecycle"
+[groups.league]
 [groups.team]
+parent = "league"
 roles.member = ["read", "write"]
 attributes.goal_m = "integer"
 [verbs.run]
@@ -33,6 +35,8 @@ data.note = { type = "text", search = "english" }
 object = "ticket"
 [verbs.close]
 object = "ticket"
+[verbs.hand_in]
+content = { versions = true, offload_over = "1 KiB" }
 [rollups.of_team]
 of = "run"
 by = ["group"]
@@ -129,12 +133,12 @@ class LifecycleSite(Site):
         answer: dict[str, Any] = (await self.mark(batch))[2]
         return answer
 
-    async def retain(self, rule: str = "default") -> int:
-        """Removes all that is over by a rule. → how many."""
+    async def retain(self, rule: str = "default", *, cold: bool = False) -> int:
+        """Removes all that is over by a rule, in PostgreSQL or in the archive. → how many."""
         removed: int = 0
         low: str | None = None
         while True:
-            answer = await self.did(do="retain", rule=rule, low=low)
+            answer = await self.did(do="retain", rule=rule, low=low, cold=cold)
             assert answer["status"] == 200, answer
             removed, low = removed + answer["body"]["removed"], answer["body"]["next"]
             if low is None:

@@ -20,9 +20,9 @@ from milepost.settings import Settings
 OPEN_S = 15.0  # until PostgreSQL has noticed that a session's client is dead, at the latest
 
 
-async def main(url: str) -> int:
+async def main(url: str, data_dir: str = gettempdir()) -> int:
     settings = Settings(
-        data_dir=Path(gettempdir()), write_pool_min=0, point_pool_min=0, analytics_pool_min=0, lease_s=1, batch_rows_max=200
+        data_dir=Path(data_dir), write_pool_min=0, point_pool_min=0, analytics_pool_min=0, lease_s=1, batch_rows_max=200
     )
     try:
         async with await Database.open(url, settings) as db:
@@ -44,4 +44,4 @@ async def main(url: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main(sys.argv[1])))
+    sys.exit(asyncio.run(main(*sys.argv[1:])))

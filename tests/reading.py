@@ -23,7 +23,7 @@ from milepost.postgres import Database
 from milepost.rollups.goals import read_goal
 from milepost.rollups.pending import Wanted, read_pending
 from reading_reports import ReportReader
-from truth import Activity, Identity, Truth, buckets
+from truth import VERSIONED, Activity, Identity, Truth, buckets
 
 __all__ = ["Reader"]
 
@@ -49,7 +49,9 @@ class Reader:
         """now: the moment at which goals are asked for."""
         groups, actors = await self.numbers()
         await self.compare_feeds()
+        await self.compare_contents()
         await self.compare_homes()
+        await self.compare_days()
         await self.compare_rollups(groups, actors)
         await self.compare_latest(groups, actors)
         await self.compare_pairs()
@@ -61,6 +63,15 @@ class Reader:
         await ReportReader(
             db=self.db, tenant_id=self.tenant_id, model=self.model, truth=self.truth, groups=groups, actors=actors, now=now
         ).compare()
+
+    async def compare_local(self, now: datetime) -> None:
+        """Of that, what is counted by local days."""
+        groups, actors = await self.numbers()
+        await self.compare_days()
+        await self.compare_rollups(groups, actors)
+        await self.compare_goals(groups, actors, now)
+        await self.compare_milestones()
+        await self.compare_boards(groups, actors)
 
     async def numbers(self) -> tuple[dict[str, int], dict[str, int]]:
         """Groups and actors in the order in which rows of rollups stand: of their numbers."""
@@ -91,6 +102,9 @@ class Reader:
             assert page["next"] != following, "the next page is this one"
             following = page["next"]
 
+    async def ask(self, path: str) -> httpx.Response:
+        return await self.client.get(f"/v1/{path}", headers={"authorization": f"Bearer {self.key}"})
+
     # ── feeds ──
 
     async def compare_feeds(self) -> None:
@@ -105,6 +119,24 @@ class Reader:
                 seen = [item for item in newest_first if wanted(item) and self.truth.sees(viewer, item, group)]
                 assert found == [self.shown(item) for item in seen], (viewer, path, asked)
 
+    async def compare_contents(self) -> None:
+        """Each content, whole, and each version of it."""
+        for item in self.truth.activities.values():
+            if item.verb not in VERSIONED:
+                continue
+            path = f"activities/{dashed(self.public[item.public])}"
+            answer = await self.ask(f"{path}/content")
+            assert (answer.json() if answer.status_code == 200 else None) == item.content, path
+            versions = self.truth.versions.get(item.public, {})
+            listed = [one["version"] for one in await self.pages(f"{path}/versions")]
+            assert listed == sorted(versions, reverse=True), path
+            for number, then in versions.items():
+                answer = await self.ask(f"{path}/versions/{number}")
+                assert answer.status_code == 200, answer.text
+                was = answer.json()["activity"]
+                found = (was["actor"], was.get("content"), datetime.fromisoformat(was["occurred_at"]), was.get("status", ""))
+                assert found == (then.actor, then.content, then.occurred_at, then.status), (path, number)
+
     async def compare_homes(self) -> None:
         newest_first = sorted(self.truth.activities.values(), key=lambda item: item.order, reverse=True)
         for viewer in ("ana", "ben", "nobody"):
@@ -112,6 +144,19 @@ class Reader:
             for item in found:
                 del item["received_at"]
             assert found == [self.shown(item) for item in newest_first if self.truth.at_home(viewer, item)], viewer
+
+    async def compare_days(self) -> None:
+        """A feed put together by local days: by the group's clock as it is now, whatever it was when something happened."""
+        newest_first = sorted(self.truth.activities.values(), key=lambda item: item.order, reverse=True)
+        for group in ("a", "b", "c", "d"):
+            zone = self.truth.zone_of(group, datetime.now(UTC))
+            expected: dict[tuple[str, str], int] = {}
+            for item in newest_first:
+                if group in item.groups:
+                    of = (item.occurred_at.astimezone(zone).date().isoformat(), item.verb)
+                    expected[of] = expected.get(of, 0) + 1
+            found = [one for one in await self.pages(f"groups/{group}/feed", aggregate="true") if one["verb"] != "milestone"]
+            assert [((one["day"], one["verb"]), one["count"]) for one in found] == list(expected.items()), group
 
     def shown(self, item: Activity) -> dict[str, Any]:
         body: dict[str, Any] = {

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from effort import examples
 from milepost.access.changes import LEVELS_MAX, Change, apply, check, prepare
 from milepost.access.groups import list_members
 from milepost.errors import Conflict, FieldError, InvalidInput, NotFound
@@ -431,7 +432,7 @@ class Undone(Exception):
     """Ends an example's savepoint."""
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25, 80), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=st.one_of(st.lists(GROUP_STEP, min_size=5, max_size=12), st.lists(MEMBER_STEP, min_size=3, max_size=10)))
 async def test_histories(conn: Connection, history: list[dict[str, Any]]) -> None:
     """After any history, reach and membership are at each moment what a plain model says, and so is each change's start."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from effort import long_only
 from fix_postgres import chosen_bin
 from milepost.bench import command, soak
 from milepost.bench._memory import Memory
@@ -24,14 +25,15 @@ def incarnation(folder: Path, source: str, told: Told, *, killed: bool = False) 
     return made
 
 
+@long_only
 @pytest.mark.timeout(240)
 async def test_half_a_minute_of_kills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server process, the one with the lanes, PostgreSQL and an app are killed, and every figure but the pace is met."""
     monkeypatch.setattr(soak, "KILL_S", 6.0)
-    report = await soak.measure(Settings(data_dir=tmp_path, pg_bin=chosen_bin()), tmp_path, minutes=0.5, rate=600)
+    report = await soak.measure(Settings(data_dir=tmp_path, pg_bin=chosen_bin()), tmp_path, minutes=0.5, rate=300)
     figures = {figure.name: figure for figure in report.figures}
     assert sum(report.settings["killed"].values()) == figures["kills"].value >= 3
-    assert figures["accepted"].value > 5_000
+    assert figures["accepted"].value > 2_500
     missed = {name for name, figure in figures.items() if figure.met is False}
     # How fast a busy machine is, and what processes hold after half a minute, is not what is asked here.
     missed -= {name for name in missed if name.startswith("memory_")}

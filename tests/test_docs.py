@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,20 +147,24 @@ def test_every_block_says_how_it_runs() -> None:
     assert [str(block) for block in CODE if block.runs not in ("demo", *SYSTEMS, "alone", "dry", "site")] == []
 
 
-@pytest.mark.parametrize("block", [block for block in CODE if block.runs == "demo"], ids=str)
-def test_beside_a_demo(block: Block, demo: dict[str, str], tmp_path: Path) -> None:
-    """With MILEPOST_URL and MILEPOST_KEY set, it ends without an error."""
-    needs_curl(block)
-    run(block, tmp_path, **demo)
+@pytest.mark.parametrize("page", dict.fromkeys(block.page for block in CODE if block.runs == "demo"))
+def test_beside_a_demo(page: str, demo: dict[str, str], tmp_path: Path) -> None:
+    """With MILEPOST_URL and MILEPOST_KEY set, a page's blocks end without an error, in their order: one builds on another."""
+    run_all([block for block in CODE if block.runs == "demo" and block.page == page], tmp_path, demo)
 
 
 def test_beside_a_system(system: tuple[str, dict[str, str]], tmp_path: Path) -> None:
     """The blocks marked with its name end without an error, page by page in their order."""
     name, place = system
-    for number, block in enumerate(block for block in CODE if block.runs == name):
+    run_all([block for block in CODE if block.runs == name], tmp_path, place)
+
+
+def run_all(blocks: Sequence[Block], folder: Path, place: dict[str, str]) -> None:
+    """Each in a folder of its own."""
+    for number, block in enumerate(blocks):
         needs_curl(block)
-        (tmp_path / str(number)).mkdir()
-        run(block, tmp_path / str(number), **place)
+        (folder / str(number)).mkdir()
+        run(block, folder / str(number), **place)
 
 
 @pytest.mark.parametrize("block", [block for block in CODE if block.runs == "alone"], ids=str)

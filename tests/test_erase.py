@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -19,7 +20,12 @@ from milepost.jobs.leftovers import leftovers
 from milepost.postgres import Database
 from milepost.search.indexer import Indexer
 from milepost.settings import Settings
+from milepost.storage.archive import run_once
+from milepost.storage.content import Contents, kept_of
+from milepost.storage.due import Due
+from milepost.storage.objects import object_store
 from milepost.storage.retention import place_hold
+from milepost.storage.versions import made_versions, read_version
 
 
 @pytest_asyncio.fixture
@@ -89,6 +95,51 @@ async def test_totals_stay_of_nobody(site: LifecycleSite) -> None:
     await site.lane.run_once()
     assert await number_of(site, "user-1") != one
     await site.check()
+
+
+@pytest.mark.parametrize("totals", ["keep", "shrink"])
+async def test_snapshots_of_boards_have_nobody(site: LifecycleSite, settings: Settings, totals: str) -> None:
+    """Where it stood, in each snapshot, is nobody, and the others stand where they stood; or, without totals, those behind have moved up.
+    Snapshots of boards of groups are left alone, whatever numbers groups have. The look for what is left says so, before and after."""
+    await busy(site)
+    for board, group in (("distance", "team-1"), ("distance", None), ("best", None)):
+        taken = await site.did(do="put_snapshot", board=board, snapshot="kickoff", group=group, window="all")
+        assert taken["status"] == 200, taken
+    async with site.db.transaction("point") as conn:
+        tenant = await find_tenant(conn, "a")
+    assert (await leftovers(site.owner, settings, tenant, "user-1"))["snapshot_place"] == 2
+    one = await number_of(site, "user-1")
+    of_groups = await site.rows(PLACES, "best")
+    # A group of this very number stands there, too.
+    await site.rows(
+        "UPDATE milepost.snapshot_place SET member_id = %s WHERE snapshot_id = %s RETURNING 1", one, of_groups[0][0]
+    )
+    of_groups = await site.rows(PLACES, "best")
+    before = await site.rows(PLACES, "distance")
+    (step,) = await erased(site, "user-1", totals=totals)
+    assert step["removed"]["snapshot_place"] == 2
+    after = await site.rows(PLACES, "distance")
+    heads = await site.rows("SELECT DISTINCT members, kept FROM milepost.snapshot WHERE board = 'distance'")
+    if totals == "keep":
+        assert [row[:3] for row in after] == [row[:3] for row in before]
+        assert [row[3] if row[3] > 0 else one for row in after] == [row[3] for row in before]
+        assert heads == [(3, 3)]
+    else:
+        others = [row for row in before if row[3] != one]
+        assert [(row[0], row[3], row[4]) for row in after] == [(row[0], row[3], row[4]) for row in others]
+        assert [row[1:3] for row in after] == [(1, 1), (2, 2)] * 2
+        assert heads == [(2, 2)]
+    assert one not in {row[3] for row in after}
+    assert await site.rows(PLACES, "best") == of_groups
+    assert "snapshot_place" not in await leftovers(site.owner, settings, tenant, "user-1")
+    await site.check()
+
+
+PLACES = """
+SELECT p.snapshot_id, p.ordinal, p.rank, p.member_id, p.score
+FROM milepost.snapshot_place p JOIN milepost.snapshot s USING (tenant_id, snapshot_id)
+WHERE s.board = %s ORDER BY 1, 2
+"""
 
 
 async def test_totals_shrink_by_rule(site: LifecycleSite) -> None:
@@ -168,10 +219,8 @@ async def test_what_is_left_is_told(site: LifecycleSite, settings: Settings) -> 
         tenant = await find_tenant(conn, "a")
     before = await leftovers(site.owner, settings, tenant, "user-1")
     assert {"actor", "activity", "dead_letter", "queue_1"} <= before.keys()
-    served = asyncio.create_task(serve(site))
-    shown = await erase_actor(site.db, settings, tenant, "user-1", totals="keep", by="me")
-    served.cancel()
-    await asyncio.wait([served])
+    async with served(site):
+        shown = await erase_actor(site.db, settings, tenant, "user-1", totals="keep", by="me")
     after = await leftovers(site.owner, settings, tenant, "user-1")
     assert after.keys() <= {"queue_1"}, after
     assert shown["state"] == "done"
@@ -189,11 +238,76 @@ async def test_what_is_left_is_told(site: LifecycleSite, settings: Settings) -> 
     await site.check()
 
 
-async def serve(site: LifecycleSite) -> None:
-    """Loads whatever comes, as a server does."""
-    while True:
-        await site.lane.run_once()
-        await site.queue.wait_for_batches(0, 0.05)
+async def test_versions_of_what_was_its_own_once(site: LifecycleSite, settings: Settings) -> None:
+    """A correction made its activity another's: what it was before goes, from the archive's file too, which the corrected one only hides;
+    what it is since stays, made by nobody where the erased one made it, and goes on."""
+    essay = {"key": "e", "verb": "hand_in", "measures": None, "data": None, "object": None, "content": {"text": "x" * 3000}}
+    await site.send([ran(1, days=70, actor="user-1", **essay), ran(2, actor="user-1"), ran(3, actor="user-2")])
+    await site.lane.run_once()
+    ((id,),) = await site.rows("SELECT id FROM milepost.activity WHERE key = 'e'")
+    async with site.db.transaction("point") as conn:
+        tenant = await find_tenant(conn, "a")
+    tenant_id = tenant.tenant_id
+
+    async def correct(by: str, **patch: Any) -> None:
+        assert (await site.did(do="correct", id=str(id), patch=patch, by=by))["status"] == 200
+
+    await correct("user-1", content={"text": "y" * 3000})
+    await Indexer(site.db).run_once()
+    await run_once(site.db, due=Due(condition="s.key = 'e'", parameters={}, border=NOW), settle_s=5)
+    await correct("key 7", actor="user-2", content={"text": "z" * 3000})
+    await correct("user-1", content={"text": "z" * 2990 + "the end"})
+    before = await leftovers(site.owner, settings, tenant, "user-1")
+    assert (before["activity_version"], before["cold"]) == (3, 1)
+    async with served(site):
+        shown = await erase_actor(site.db, settings, tenant, "user-1", totals="shrink", by="me")
+    assert {"activity": 1, "activity_version": 3, "cold": 1}.items() <= shown["removed"].items()
+    await site.owner.execute(b"TRUNCATE milepost.queue_1, milepost.queue_1_loaded")
+    assert await leftovers(site.owner, settings, tenant, "user-1") == {}
+    await correct("user-2", content={"text": "short"})
+    kept = await made_versions(site.owner, tenant_id, id)
+    assert [(one.version, one.by) for one in kept] == [(5, "user-2"), (4, None), (3, "key 7")]
+    texts = [(await read_version(site.owner, tenant_id, id, n)).activity["content"]["text"] for n in (3, 4, 5)]
+    assert texts == ["z" * 3000, "z" * 2990 + "the end", "short"]
+    assert await site.rows("SELECT FROM milepost.actor_was") == []
+    await site.check()
+
+
+async def test_contents_that_others_have_stay(site: LifecycleSite, settings: Settings) -> None:
+    """The same essay of two: its object is there for the one who is left. That of the erased one alone is gone at once."""
+    both: dict[str, Any] = {"verb": "hand_in", "measures": None, "data": None, "object": None, "content": {"text": "x" * 3000}}
+    own = {**both, "content": {"text": "user-1 " * 500}}
+    await site.send([ran(1, **both), ran(2, actor="user-2", **both), ran(3, **own)])
+    await site.lane.run_once()
+    async with site.db.transaction("point") as conn:
+        tenant = await find_tenant(conn, "a")
+    assert (await leftovers(site.owner, settings, tenant, "user-1"))["content"] == 1
+    store = object_store(settings)
+    assert len([one async for one in store.list(f"content/{tenant.tenant_id}")]) == 2
+    async with served(site):
+        shown = await erase_actor(site.db, settings, tenant, "user-1", totals="keep", by="me")
+    assert shown["removed"]["content"] == 1
+    assert len([one async for one in store.list(f"content/{tenant.tenant_id}")]) == 1
+    ((id,),) = await site.rows("SELECT id FROM milepost.activity WHERE verb = 'hand_in'")
+    async with site.db.transaction("point", tenant_id=tenant.tenant_id) as conn:
+        kept = (await kept_of(conn, tenant.tenant_id, [id]))[id]
+    assert json.loads(await Contents(store).whole(kept)) == both["content"]
+
+
+@asynccontextmanager
+async def served(site: LifecycleSite) -> AsyncIterator[None]:
+    """Whatever comes is loaded, as a server does."""
+    over = asyncio.Event()
+
+    async def serve() -> None:
+        while not over.is_set():
+            await site.lane.run_once()
+            await site.queue.wait_for_batches(0, 0.05)
+
+    serving = asyncio.create_task(serve())
+    yield
+    over.set()
+    await serving
 
 
 async def test_a_restore_is_erased_again(site: LifecycleSite, settings: Settings) -> None:
@@ -202,10 +316,8 @@ async def test_a_restore_is_erased_again(site: LifecycleSite, settings: Settings
     async with site.db.transaction("point") as conn:
         tenant = await find_tenant(conn, "a")
     entry = {"tenant": "a", "subject": await subject(site, "user-1"), "until": NOW.isoformat(), "totals": "keep", "by": "me"}
-    served = asyncio.create_task(serve(site))
-    assert await reapply(site.db, settings, {"a": tenant}, [entry]) == 1
-    served.cancel()
-    await asyncio.wait([served])
+    async with served(site):
+        assert await reapply(site.db, settings, {"a": tenant}, [entry]) == 1
     assert await site.rows("SELECT FROM milepost.actor WHERE external_id = 'user-1'") == []
     (kept,) = await ledger(site.owner, "a")
     assert (kept["subject"], kept["totals"]) == (entry["subject"], "keep")

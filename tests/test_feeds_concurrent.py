@@ -1,21 +1,25 @@
-"""Readers page through feeds while others write: no gap and no repeat among what stays, and never what may not be seen."""
+"""Readers page through feeds, searches and boards while others write: no gap and no repeat among what stays, and never what may not be
+seen."""
 
 from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from effort import LONG
 from milepost.feeds import _sides, listed
+from milepost.search import find
 from web_client import Api, run_of
 
 pytest_plugins = ["fix_web"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 VISIBILITIES = ("public", "group", "private")
-ROUNDS = 8  # of the writer
+ROUNDS = 8 if LONG else 4  # of the writer
 
 
 def at(rng: random.Random) -> str:
@@ -32,6 +36,7 @@ def one(rng: random.Random, key: str) -> dict[str, Any]:
         visibility=rng.choice(VISIBILITIES),
         object={"kind": "workout", "id": f"w-{rng.randint(1, 4)}"},
         status=rng.choice(["ok", "late"]),
+        data={"note": rng.choice(["by the river", "uphill"])},
     )
 
 
@@ -51,7 +56,12 @@ def at_home(item: dict[str, Any]) -> bool:
     return (followed and visible(item)) or (of_group(item, "team-2") and visible(item, "team-2"))
 
 
-READS = {
+def climbs(rng: random.Random, member: str, **fields: Any) -> dict[str, Any]:
+    """What counts on the board alone: in a group that is of no feed here."""
+    return run_of(member, group="team-9", occurred_at=at(rng), measures={"distance_m": rng.randint(1, 300)}, **fields)
+
+
+READS: dict[str, Callable[[dict[str, Any]], bool]] = {
     "/v1/activities": visible,
     "/v1/activities?status=late": lambda item: visible(item) and item["status"] == "late",
     "/v1/groups/team-1/feed": lambda item: of_group(item, "team-1") and visible(item, "team-1"),
@@ -59,22 +69,32 @@ READS = {
     "/v1/actors/user-2/feed": lambda item: item["actor"] == "user-2" and visible(item),
     "/v1/objects/workout/w-1/feed": lambda item: item["object"]["id"] == "w-1" and visible(item),
     "/v1/home": at_home,
+    "/v1/activities?q=river": lambda item: visible(item) and "river" in item["data"]["note"],
 }
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(4 if LONG else 1))
 async def test_readers_beside_a_writer(api: Api, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     """Each reader, from its first page to its last, sees what stays once, in order, and of all that changes only what it may."""
     monkeypatch.setattr(listed, "SCANNED_MAX", 5)
     monkeypatch.setattr(_sides, "LOOKS", (3, 5, 9))
     monkeypatch.setattr(_sides, "LEG_ROWS_MIN", 2)
     monkeypatch.setattr(_sides, "LEGS_UNWINDOWED_MAX", 2)
+    monkeypatch.setattr(find, "LED_MAX", 5)
+    monkeypatch.setattr(find, "WALKED_MAX", 6)
     rng = random.Random(seed)
     await api("PUT", "/v1/groups/team-1/members/user-1", json={"role": "member"})
     for path in ("actor/user-2", "actor/user-3", "group/team-2", "object/workout/w-1"):
         assert (await api("PUT", f"/v1/actors/user-1/follows/{path}")).status_code == 200
     await api.send(*(one(rng, f"stays-{n}") for n in range(80)))
     stays = await api.all_pages("/v1/activities", limit=500)
+    await api.get("/v1/activities", params={"q": "river"}, headers={"prefer": "wait=20"})  # until they are in the index
+    await api.send(*(climbs(rng, f"stands-{n}") for n in range(30)), *(climbs(rng, f"moves-{n}") for n in range(10)))
+    masked = [f"stands-{n}" for n in range(0, 30, 4)]
+    for member in masked:
+        assert (await api("PUT", f"/v1/boards/distance/members/{member}", json={"shown": "masked"})).status_code == 200
+    ladder = [item["member"] for item in await api.all_pages("/v1/boards/distance", window="all", limit=500)]
+    stands = [member for member in ladder if member.startswith("stands") and member not in masked]
     writing = asyncio.Event()
 
     async def write() -> None:
@@ -82,6 +102,7 @@ async def test_readers_beside_a_writer(api: Api, monkeypatch: pytest.MonkeyPatch
         for number in range(ROUNDS):
             sent = await api.send(*(one(rng, f"comes-{number}-{n}") for n in range(4)))
             changing += sent["ids"]
+            await api.send(*(climbs(rng, f"moves-{rng.randrange(10)}", key=f"climb-{number}-{n}") for n in range(4)))
             chosen = rng.choice(changing)
             if rng.random() < 0.5:
                 await api("DELETE", f"/v1/activities/{chosen}")
@@ -112,5 +133,15 @@ async def test_readers_beside_a_writer(api: Api, monkeypatch: pytest.MonkeyPatch
             times += 1
         return times
 
+    async def climb() -> None:
+        """The board: who does not move stands on one page of it, and who is masked has a place on one, and no name."""
+        while not writing.is_set():
+            seen = await api.all_pages("/v1/boards/distance", viewer="user-1", window="all", limit=4)
+            names = [item["member"] for item in seen]
+            assert [name for name in names if name in stands] == stands
+            assert names.count(None) == len(masked)
+            assert not set(masked) & set(names)
+
     writer = asyncio.create_task(write())
-    await asyncio.gather(writer, *(read(path, limit) for path, limit in zip(READS, (3, 7, 2, 5, 4, 6, 3), strict=True)))
+    readers = [read(path, limit) for path, limit in zip(READS, (3, 7, 2, 5, 4, 6, 3, 4), strict=True)]
+    await asyncio.gather(writer, climb(), *readers)

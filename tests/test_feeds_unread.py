@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from milepost.feeds import unread
+from test_storage_archive import archive
 from web_client import Api, run_of
 
 pytest_plugins = ["fix_web"]
@@ -139,3 +140,27 @@ async def test_a_loads_ids_are_in_order(api: Api) -> None:
         rows = await (await conn.execute("SELECT ids FROM milepost.journal")).fetchall()
     assert rows
     assert all(row[0] == sorted(row[0]) for row in rows)
+
+
+async def test_what_is_archived_counts(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For who never read and for who did, new, late and changed ones; a marker that is set when all is archived is above it."""
+    await prepared(api)
+    await archive(api)
+    assert await count(api) == (2, True)
+    await mark(api)
+    assert await count(api) == (0, True)
+    await api.send(run_of("ana", key="late", occurred_at="2026-01-01T00:00:00Z"))
+    first = next(one for one in (await api.get("/v1/groups/team-1/feed"))["items"] if one["key"] == "first")
+    assert (await api("PATCH", f"/v1/activities/{first['id']}", json={"status": "ok"})).status_code == 200
+    moved = {"occurred_at": "2026-01-15T00:00:00Z"}
+    second = next(one for one in (await api.get("/v1/groups/team-1/feed"))["items"] if one["key"] == "second")
+    assert (await api("PATCH", f"/v1/activities/{second['id']}", json=moved)).status_code == 200
+    assert await count(api) == (3, True)
+    await archive(api)
+    assert await count(api) == (3, True)
+    assert await count(api, "/v1/groups/team-1") == (3, True)
+    monkeypatch.setattr(unread, "COLD_LATE_MAX", 2)
+    found, exact = await count(api)
+    assert found <= 2 and not exact
+    await mark(api)
+    assert await count(api) == (0, True)

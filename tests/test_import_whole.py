@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from effort import LONG
 from fix_import import data_set
 from milepost.access.tenants import create_tenant
 from milepost.importing import Summary, load_map, run_import
@@ -64,6 +65,7 @@ async def rows_of(db: Database, query: str) -> list[Any]:
         return await (await conn.execute(query.encode())).fetchall()
 
 
+@pytest.mark.skipif(not (ALL or LONG), reason="MILEPOST_TEST_LONG runs it: half a minute")
 async def test_xapi_statements(db: Database, template_url: str, settings: Settings, tmp_path: Path) -> None:
     """Every statement is an activity, counted in its class and in the school above it; every learner is a member."""
     path = data_set("xapi-statements") / "statements.jsonl.gz"

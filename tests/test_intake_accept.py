@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from effort import examples
 from milepost.activity import activity_id, id_from, microseconds, occurred_at_of
 from milepost.errors import InvalidInput, TooLarge
 from milepost.intake._rows import open_payload
@@ -145,6 +146,41 @@ def test_half_a_surrogate_pair_costs_its_own_activity(half: bytes) -> None:
     assert [(item.index, item.pointer) for item in outcome.rejected] == [(0, "/data/n")]
 
 
+def in_pieces(body: bytes, *, ndjson: bool = False) -> tuple[Accepted, int]:
+    """→ what is accepted, and in how many steps."""
+    pieces, steps = Acceptor(MODEL, 1).in_pieces(1, body, NOW, ndjson=ndjson), 0
+    while True:
+        try:
+            next(pieces)
+        except StopIteration as end:
+            return end.value(), steps
+        steps += 1
+
+
+@pytest.mark.parametrize("ndjson", [False, True])
+def test_pieces_come_to_the_same(ndjson: bool) -> None:
+    """Names, keys without a time and mistakes have their places in the whole, not in a piece."""
+    made: list[dict[str, Any]] = [
+        {**GOOD, "key": f"k-{n}", "actor": f"user-{n % 7}", "group": f"team-{n % 3}", "measures": {"duration_s": n}}
+        for n in range(250)
+    ]
+    del made[130]["occurred_at"]
+    made[120]["measures"], made[249]["actor"] = {"duration_s": "long"}, ""
+    lines = [json.dumps(one).encode() for one in made]
+    body = b"\n".join(lines) if ndjson else b'{"activities":[' + b",".join(lines) + b"]}"
+    found, steps = in_pieces(body, ndjson=ndjson)
+    assert found == accept_raw(body, ndjson=ndjson)
+    assert ([one.index for one in found.rejected], found.rows, steps) == ([120, 249], 248, 4)
+    with pytest.raises(TooLarge):
+        in_pieces(
+            b"\n".join([lines[0]] * 10_001) if ndjson else b'{"activities":[' + b",".join([lines[0]] * 10_001) + b"]}",
+            ndjson=ndjson,
+        )
+    if not ndjson:
+        with pytest.raises(InvalidInput):
+            in_pieces(b'{"activities": 7}')
+
+
 def test_lines() -> None:
     """NDJSON: one activity a line; an empty line is none, a broken one costs itself."""
     body = b'{"actor":"a","verb":"walk"}\n\n{"actor":"b","verb":"wal"}\n{"actor":\n{"actor":"c","verb":"walk"}'
@@ -186,7 +222,7 @@ def test_ids_sort_by_time_and_give_it_back(moment: datetime, other: datetime, ha
         assert (one < two) == (moment < other)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(80, 300))
 @given(
     st.recursive(
         st.none() | st.booleans() | st.floats() | st.text() | st.integers(),

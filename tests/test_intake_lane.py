@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from effort import examples
 from fix_queue import (
     ManualClock,
     connected,
@@ -291,7 +292,7 @@ HISTORIES = st.lists(
 
 
 @given(history=HISTORIES)
-@hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=examples(20, 60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_whatever_the_order_each_batch_is_loaded_once(db: Database, history: list[tuple[Any, str]]) -> None:
     """Random transactions, polls, loads, takeovers and rolled-back loads: what committed is loaded once, nothing else."""
     async with AsyncExitStack() as stack:

@@ -17,6 +17,7 @@ from milepost.intake._cut import fields_of, piece
 from milepost.intake._load_rows import InOrder, LoadRows, joined
 from milepost.intake.accept import Acceptor
 from milepost.intake.as_sent import activities_of
+from milepost.intake.unnamed import without
 from milepost.model import parse_model
 from payloads import payload_of
 
@@ -30,6 +31,8 @@ measures.distance_m = "decimal(1)"
 measures.climb_m = "integer"
 data.device = { type = "text", filter = true }
 [verbs.walk]
+[verbs.grade]
+files.scan = {}
 [rollups.total]
 of = ["run"]
 by = ["actor"]
@@ -192,3 +195,33 @@ def test_a_day_of_rows_is_in_order() -> None:
     found = [UUID(bytes=struct.pack("16s", row["id"])) for row in as_dicts(ordered.rows(0, 100), rows.columns)]
     assert found == sorted(found)
     assert [ordered.place(one) for one in found] == list(range(100))
+
+
+def test_files_and_large_contents_stay_with_their_rows() -> None:
+    """Cut, joined and without an actor's rows, each row names what it named; as it was sent, by ids."""
+    large = {"text": "x" * 9000}
+    batch: list[dict[str, Any]] = [
+        {"actor": f"a{n % 2}", "verb": "grade" if n % 3 else "walk"}
+        | ({"files": {"scan": [str(UUID(int=n)), str(UUID(int=100 + n))]}} if n % 3 else {})
+        | ({"content": large} if n % 4 == 0 else {})
+        for n in range(9)
+    ]
+
+    def kept(payload: bytes | _rows.Payload) -> list[dict[str, Any]]:
+        opened = _rows.open_payload(payload) if isinstance(payload, bytes) else payload
+        rows = activities_of(_rows.seal_payload(opened), {"distance_m": 1, "climb_m": 0})
+        named = LoadRows([opened]).files()
+        for sent in rows:
+            files = [str(file) for id, name, _, file in named if (id, name) == (sent.id, "scan")]
+            assert files == sent.activity.get("files", {}).get("scan", [])
+        assert opened.header.large == [n for n, sent in enumerate(rows) if "content" in sent.activity]
+        wanted = ("actor", "verb", "files")
+        return [{name: sent.activity[name] for name in wanted if name in sent.activity} for sent in rows]
+
+    plain = [{name: one[name] for name in ("actor", "verb", "files") if name in one} for one in batch]
+    whole = accepted(batch)
+    assert kept(whole) == plain
+    assert kept(piece(whole, 2, 7)) == plain[2:7]
+    assert kept(joined([accepted(batch[:4]), accepted(batch[4:])], 1)) == plain
+    left = without(0, _rows.seal_payload(whole), lambda name: name == "a0")
+    assert left is not None and kept(left.payload) == [one for one in plain if one["actor"] == "a1"]

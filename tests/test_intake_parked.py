@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -16,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dead_letter_site import BEGIN, Site, a_run
+from effort import examples
 from fix_postgres import in_own_loop
 from milepost import faults
 from milepost.access.tenants import create_tenant
@@ -32,7 +32,7 @@ from milepost.settings import Settings
 
 pytest_plugins = ["fix_dead_letters"]
 
-EXAMPLES = int(os.environ.get("MILEPOST_TEST_EXAMPLES", "30"))
+EXAMPLES = examples(15, 100)
 FAULTS = ["load.copied", "load.inserted", "load.folded", "load.before_commit", "load.after_commit"]
 KEYS = 4
 _numbers = itertools.count(1)

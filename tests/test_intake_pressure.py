@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from effort import long_only
 from fix_postgres import Proxy
 from fix_queue import ManualClock, owner_of, put, queue_on, reader_of, value
 from milepost.access.keys import create_key
@@ -348,6 +349,7 @@ async def test_a_lanes_backlog_is_shared_evenly(db: Database) -> None:
             waiting.check(1, 0)
 
 
+@long_only
 @pytest.mark.timeout(180)
 async def test_a_flood_beside_a_quiet_tenant(web_url: str, tmp_path: Path) -> None:
     """A server with a flood from one tenant, beyond its rate, on eight connections: the other tenant is never refused and does not

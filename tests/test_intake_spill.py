@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from effort import examples
 from milepost.errors import QueueFull
 from milepost.intake._batches import Idempotency, NewBatch
 from milepost.intake.spill import Spill, SpillGroup
@@ -120,7 +121,7 @@ class History:
 
 
 @given(st.lists(st.tuples(st.sampled_from(["put", "put", "drop", "look", "die", "stop"]), st.integers(1, 12)), max_size=14))
-@hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=examples(20, 60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_history_comes_out_as_it_went_in(tmp_path: Path, steps: list[tuple[str, int]]) -> None:
     """Whatever is put, dropped, killed and started again: what is left is there, once, in order, and nothing stays behind at the end."""
     folder = tmp_path / os.urandom(6).hex()

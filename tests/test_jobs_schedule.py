@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from effort import LONG
 from fix_queue import column, owner_of, until, value
 from milepost.errors import InvalidInput, MilepostError, NotFound
 from milepost.jobs.catalogue import JOBS
@@ -184,7 +185,7 @@ async def test_a_killed_run_is_taken_over(db: Database, settings: Settings, temp
     """SIGKILL in the middle of a job: the next look marks that run lost, and after a minute does the job."""
     counted = Counted()
     schedule = Schedule(db, settings, [counted.job])
-    times = 20 if os.environ.get("MILEPOST_TEST_LONG") else 1
+    times = 20 if LONG else 1
     async with owner_of(db) as owner:
         await aged(owner)
         for _ in range(times):

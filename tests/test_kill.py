@@ -1,8 +1,8 @@
 """Invariants 1 and 2 under SIGKILL: of the loader, of the server and of PostgreSQL, at the named points of the path.
 
-100 kills: 60 loaders (12 at each point of the load), 20 servers, 20 times PostgreSQL; each is counted, and happened at its point. After
-each, the rest is loaded by a fresh process; at the end every acknowledged activity is there once, and verify finds no difference.
-`MILEPOST_TEST_KILLS` scales it.
+112 kills: 72 loaders (12 at each point of the load), 20 servers, 20 times PostgreSQL; each is counted, and happened at its point. After
+each, the rest is loaded by a fresh process; at the end every acknowledged activity is there once, its large content too, and verify finds no
+difference. That many with `MILEPOST_TEST_LONG=1`; `MILEPOST_TEST_KILLS` scales it.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import perf_counter
 from typing import Any
+from uuid import UUID
 
 import pytest
 
+from effort import kills
 from fault_table import Check
 from fix_postgres import chosen_bin, in_own_loop
 from milepost.access.keys import create_key
@@ -35,9 +37,10 @@ from milepost.rollups.verify import verify
 from milepost.schema import migrate
 from milepost.schema.models import apply_model, current_model
 from milepost.settings import Settings
+from milepost.storage.content import Contents, kept_of
+from milepost.storage.objects import object_store
 
-SCALE = float(os.environ.get("MILEPOST_TEST_KILLS", "100")) / 100
-LOADER_POINTS = ["load.copied", "load.inserted", "load.folded", "load.before_commit", "load.after_commit"]
+LOADER_POINTS = ["load.contents_kept", "load.copied", "load.inserted", "load.folded", "load.before_commit", "load.after_commit"]
 SERVER_POINTS = ["enqueue.before_commit", "enqueue.after_commit", *LOADER_POINTS]
 MODEL = """
 name = "kill"
@@ -56,6 +59,11 @@ values = ["distance_m"]
 
 pytest_plugins = ["fix_faults"]
 pytestmark = pytest.mark.timeout(900)
+
+
+def content_of(number: int) -> dict[str, Any] | None:
+    """Every tenth has one that goes to the object store."""
+    return {"n": number, "text": "x" * 5000} if number % 10 == 0 else None
 
 
 class Site:
@@ -95,6 +103,7 @@ class Site:
                     "verb": "run",
                     "object": {"kind": "workout", "id": str(number % 40)},
                     "measures": {"distance_m": number % 100},
+                    "content": content_of(number),
                 }
             )
         return made
@@ -121,6 +130,7 @@ class Site:
             sys.executable,
             str(script),
             self.url,
+            str(self.settings.data_dir),
             env=environ,
             stderr=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL,
@@ -143,6 +153,13 @@ class Site:
                 counted = await (
                     await conn.execute("SELECT coalesce(sum(n), 0) FROM milepost.rollup_per_actor WHERE per = 'all'")
                 ).fetchone()
+                large = "SELECT id, key FROM milepost.activity WHERE content IS NULL AND key::int % 10 = 0"
+                numbers: dict[UUID, str] = dict(await (await conn.execute(large)).fetchall())
+                kept = await kept_of(conn, self.tenant_id, list(numbers))
+            assert kept.keys() == numbers.keys()
+            contents = Contents(object_store(self.settings))
+            for id, one in list(kept.items())[-50:]:
+                assert json.loads(await contents.whole(one)) == content_of(int(numbers[id]))
             found: dict[str, int] = dict(rows)
             assert self.acknowledged <= found.keys(), f"lost: {sorted(self.acknowledged - found.keys())[:5]}"
             assert found.keys() <= self.acknowledged | self.unsure
@@ -168,7 +185,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 async def test_the_loader_is_killed_at_each_point(site: Site, checked: Check) -> None:
     """Whatever the load had done, the next loader begins with what was committed."""
-    rounds = max(1, round(12 * SCALE))
+    rounds = kills(12)
     planned = [f"{point}:{1 + number % 2}" for number in range(rounds) for point in LOADER_POINTS]
     ended = []
     async with await Database.open(site.url, site.settings) as db:
@@ -186,8 +203,8 @@ async def test_the_loader_is_killed_at_each_point(site: Site, checked: Check) ->
 
 async def test_postgresql_is_killed_at_each_point(site: Site, checked: Check) -> None:
     """Loads commit asynchronously and may be taken back by a crash; the queue does not, and they are loaded again."""
-    kills = 0
-    for number in range(max(1, round(20 * SCALE))):
+    killed = 0
+    for number in range(kills(20)):
         async with await Database.open(site.url, site.settings) as db:
             queue = Queue(db, site.settings)
             await queue.start()
@@ -197,16 +214,16 @@ async def test_postgresql_is_killed_at_each_point(site: Site, checked: Check) ->
         code = await site.loader(point, victim=site.server.pid)
         assert code == 3, "the loader did not notice"
         assert await asyncio.to_thread(site.server.revive)
-        kills += 1
+        killed += 1
     await site.load_the_rest()
-    checked(f"PostgreSQL killed at {kills} points", site.expected(), await site.check(), site.longest_s)
-    assert kills == max(1, round(20 * SCALE))
+    checked(f"PostgreSQL killed at {killed} points", site.expected(), await site.check(), site.longest_s)
+    assert killed == kills(20)
 
 
 async def test_the_server_is_killed_under_load(site: Site, checked: Check) -> None:
     """Clients see a broken connection; what had its receipt is there, what had none may be, once."""
-    kills = 0
-    for number in range(max(1, round(20 * SCALE))):
+    killed = 0
+    for number in range(kills(20)):
         point = SERVER_POINTS[number % len(SERVER_POINTS)]
         async for port, process in serving(site, f"{point}:{1 + number % 4}"):
             while process.returncode is None:
@@ -222,10 +239,10 @@ async def test_the_server_is_killed_under_load(site: Site, checked: Check) -> No
                 assert status == 202
                 site.longest_s = max(site.longest_s or 0.0, perf_counter() - began)
                 site.acknowledged |= keys
-            kills += process.returncode == -signal.SIGKILL
+            killed += process.returncode == -signal.SIGKILL
     await site.load_the_rest()
-    checked(f"server killed at {kills} points", site.expected(), await site.check(), site.longest_s)
-    assert kills == max(1, round(20 * SCALE))
+    checked(f"server killed at {killed} points", site.expected(), await site.check(), site.longest_s)
+    assert killed == kills(20)
     assert site.acknowledged
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from archive_until_done import PART, due_before_february, small
+from effort import LONG
 from milepost.postgres import Database
 from milepost.rollups.verify import verify
 from milepost.storage import _export, _removal, restore
@@ -24,7 +25,7 @@ from web_client import Api, run_of
 pytest_plugins = ["fix_web"]
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(1800)]
 
-ROUNDS = 20 if os.environ.get("MILEPOST_TEST_LONG") == "1" else 1
+ROUNDS = 20 if LONG else 1
 ROWS = 100
 ARCHIVING = [
     ("drop", "archive.written:2"),

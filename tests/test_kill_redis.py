@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from effort import kills
 from milepost.intake.queue import backlog
 from milepost.intake.streams.servers import Servers, ask
 from milepost.postgres import Database
 from streams import a_batch, keys_of, primary_on, queued, relay_on
-from test_kill import SCALE, Site, post, serving
+from test_kill import Site, post, serving
 
 if TYPE_CHECKING:
     from fix_redis import RedisServer
@@ -52,7 +53,7 @@ async def test_the_server_is_killed_on_the_way_through_redis(
 ) -> None:
     """Between the stream and its answer, between the move's commit and the trim: nothing acknowledged is lost or twice."""
     monkeypatch.setenv("MILEPOST_REDIS_URL", redis.url)
-    rounds, kills = max(1, round(3 * SCALE)), 0
+    rounds, killed = kills(3), 0
     for number in range(rounds):
         for point in POINTS:
             async for port, process in serving(site, f"{point}:{3 + number}"):
@@ -67,11 +68,11 @@ async def test_the_server_is_killed_on_the_way_through_redis(
                         break
                     assert status == 202
                     site.acknowledged |= keys
-                kills += process.returncode == -signal.SIGKILL
+                killed += process.returncode == -signal.SIGKILL
     async for _ in serving(site, ""):
         await until_loaded(site, redis)
     await site.check()
-    assert kills == rounds * len(POINTS)
+    assert killed == rounds * len(POINTS)
     assert site.acknowledged
 
 
@@ -79,7 +80,7 @@ async def test_redis_is_killed_under_a_server(site: Site, redis: RedisServer, mo
     """The server goes on: each request has its receipt, from Redis or from the spill, and all is there once at the end."""
     monkeypatch.setenv("MILEPOST_REDIS_URL", redis.url)
     async for port, _ in serving(site, ""):
-        for _ in range(max(1, round(3 * SCALE))):
+        for _ in range(kills(3)):
             for number in range(60):
                 rows = site.batch()
                 assert await post(port, site.key, json.dumps({"activities": rows}).encode()) == 202

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from effort import kills
 from milepost.rollups.verify import verify
 from searching import MODEL, Site
 
 pytest_plugins = ["fix_search"]
 pytestmark = pytest.mark.timeout(600)
 
-ROUNDS = max(1, round(3 * float(os.environ.get("MILEPOST_TEST_KILLS", "100")) / 100))
+ROUNDS = kills(3)
 POINTS = ["search.written", "search.before_commit", "search.after_commit", "search.filled"]
 OTHER = MODEL.replace('search = "english"', 'search = "simple"')
 

@@ -196,7 +196,7 @@ def test_the_error_tells_everything_at_once() -> None:
         parse_model(text, "my.toml")
     assert str(caught.value).splitlines() == [
         "my.toml has 2 mistakes",
-        '  line 2: verbs.run.objekt: unknown key "objekt"; known here: object, measures, data, search_data, content; '
+        '  line 2: verbs.run.objekt: unknown key "objekt"; known here: object, measures, data, search_data, content, files; '
         'did you mean "object"? [unknown-key]',
         '  line 3: keep.default.hot: "13 moons" is not a duration: write one such as 90 days or 13 months; '
         'did you mean "13 months"? [bad-duration]',
@@ -210,7 +210,7 @@ def test_the_error_tells_everything_at_once() -> None:
 _SECTIONS = ["groups", "verbs", "rollups", "latest", "pairs", "goals", "terms", "boards", "pending", "reports", "keep"]
 _KEYS = [
     "name", "time_zone", "filters", "parent", "roles", "attributes", "object", "measures", "data", "content", "type",
-    "min", "max", "filter", "search", "versions", "offload_over", "of", "by", "belongs", "ancestors", "per", "values",
+    "min", "max", "filter", "search", "versions", "offload_over", "files", "types", "most", "of", "by", "belongs", "ancestors", "per", "values",
     "open", "close", "value", "target", "milestones", "first", "last", "rank", "within", "windows", "scores", "ties",
     "order", "given", "done", "due", "from", "age", "hot", "archive", "then", "x", "run", "default", '"a b"', '""',
 ]  # fmt: skip

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from itertools import count
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import httpx
 import pytest
 
 from buckets import s3_url
-from milepost.errors import ObjectDamaged, ObjectMissing, SettingsError, StoreUnavailable
+from milepost.errors import Conflict, ObjectDamaged, ObjectMissing, SettingsError, StoreUnavailable
 from milepost.settings import Settings
 from milepost.storage.objects import ObjectStore, digest_of, object_store
 from proxy import TcpProxy
@@ -55,6 +56,51 @@ async def test_only_the_first_of_two_writers_writes(store: ObjectStore) -> None:
     assert await store.get("one") == b"first"
     await store.put("one", b"third")
     assert await store.get("one") == b"third"
+
+
+async def in_pieces(*pieces: bytes, fails: bool = False) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece
+    if fails:
+        raise ValueError("that is enough")
+
+
+async def test_what_comes_in_pieces_is_whole_or_not_there(store: ObjectStore) -> None:
+    """Longer than any buffer, or cut off: then what was there before stays, and nothing beside it."""
+    pieces = [bytes([n]) * 700_000 for n in range(12)]
+    await store.put_pieces("one", in_pieces(*pieces))
+    assert await store.get("one") == b"".join(pieces)
+    with pytest.raises(ValueError, match="enough"):
+        await store.put_pieces("one", in_pieces(*pieces, b"more", fails=True))
+    assert await store.get("one") == b"".join(pieces)
+    await store.put_pieces("one", in_pieces(b"short"))
+    assert await store.get("one") == b"short"
+    await store.copy("one", "files/two", size=5)
+    await store.put_pieces("one", in_pieces(b"other"))
+    assert (await store.beginning("files/two", 3))[2] == b"sho"
+    assert [one.path async for one in store.list("")] in (["one", "files/two"], ["files/two", "one"])
+    with pytest.raises(ObjectMissing):
+        await store.copy("none", "three", size=1)
+
+
+async def test_one_writes_an_object_in_pieces_at_a_time(tmp_path: Path) -> None:
+    """In a folder, the second one is told so; what a writer that was killed has left is written over."""
+    store = ObjectStore(tmp_path.as_uri())
+    (tmp_path / "one.part").write_bytes(b"left by somebody who was killed, and longer than what comes")
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"first"
+        begun.set()
+        await go.wait()
+
+    first = asyncio.create_task(store.put_pieces("one", slow()))
+    await begun.wait()
+    with pytest.raises(Conflict):
+        await store.put_pieces("one", in_pieces(b"second"))
+    go.set()
+    await first
+    assert await store.get("one") == b"first" and [one.path async for one in store.list("")] == ["one"]
 
 
 async def test_deleting_what_is_gone_is_no_error(store: ObjectStore) -> None:

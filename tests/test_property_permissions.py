@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from effort import examples
 from milepost.access.actors import actor_ids
 from milepost.access.changes import apply, prepare
 from milepost.access.groups import group_ids, list_groups
@@ -177,7 +178,11 @@ class _Undone(Exception):
     """Ends an example's transaction."""
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=examples(12, 40),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(history=HISTORIES)
 async def test_permissions_are_as_the_rules_say(known: Database, history: list[dict[str, Any]]) -> None:
     """At every moment of a random history, every answer is the plain model's."""

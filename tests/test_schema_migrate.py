@@ -308,9 +308,9 @@ TENANT_TABLES |= {
 }
 TENANT_TABLES |= {"dead_letter", "dead_letter_log", "alert", "parked", "follow", "invitation", "board_member"}
 TENANT_TABLES |= {"read_marker", "snapshot", "snapshot_place"}
-TENANT_TABLES |= {"activity_content", "activity_version", "content", "content_waiting"}
+TENANT_TABLES |= {"activity_content", "activity_version", "actor_was", "content", "content_waiting", "activity_file", "file"}
 TENANT_TABLES |= {"storage_growth"}
-TENANT_TABLES |= {"cold_file"}
+TENANT_TABLES |= {"cold_file", "chain_block", "chain_link"}
 TENANT_TABLES |= {"storage_growth", "residue", "retention_rule", "legal_hold", "retention_log"}
 TENANT_TABLES |= {"erasure", "erased_actor"}
 TENANT_TABLES |= {"search_document", "search_progress"}

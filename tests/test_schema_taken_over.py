@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from effort import examples
 from fix_postgres import in_own_loop
 from milepost.intake._verb_rows import data_struct
 from milepost.model import Field, Verb
@@ -95,7 +96,7 @@ def asked(any_server: EmbeddedServer) -> Asked:
 
 # Not shrunk: the difference names the texts, and a hundred of them take minutes.
 @settings(
-    max_examples=30,
+    max_examples=examples(8, 30),
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.reuse, Phase.generate],

@@ -239,9 +239,10 @@ async def test_without_some_of_it_a_file_is_written_anew(api: Api) -> None:
 
 
 async def test_the_model_says_what_is_due(api: Api) -> None:
-    """Each verb goes by its policy; by its last change, what somebody still works on stays with all that is of its object."""
+    """Each verb goes by its policy, or by a narrower one before it; by its last change, what somebody still works on stays with all that
+    is of its object."""
     model = parse_model(
-        'name = "k"\n[verbs.run]\n[verbs.grade]\n[verbs.submit]\n[verbs.note]\n[keep.default]\nhot = "30 days"\narchive = "1 year"\n'
+        'name = "k"\n[verbs.run]\n[verbs.grade]\n[verbs.submit]\n[verbs.note]\n[keep.open]\nof = ["run"]\nstatus = ["open"]\nhot = "10 years"\narchive = "11 years"\n[keep.default]\nhot = "30 days"\narchive = "1 year"\n'
         '[keep.grades]\nof = ["grade"]\nage = "last change"\nhot = "30 days"\narchive = "1 year"\n[keep.notes]\nof = ["note"]\nhot = "1 day"\n'
     )
     verbs = {"run": "a", "grade": "b", "submit": "c"}
@@ -252,6 +253,7 @@ async def test_the_model_says_what_is_due(api: Api) -> None:
                 verb=verb, key=key, occurred_at=old, object={"kind": "workout" if verb == "run" else "assessment", "id": key}
             )
         )
+    await api.send(run_of(key="o", occurred_at=old, status="open"))
     await api.send(run_of(verb="grade", key="d", occurred_at=old, object={"kind": "assessment", "id": "d"}))
     await api.send(run_of(verb="grade", key="e", occurred_at=new, object={"kind": "assessment", "id": "d"}))
     async with await api.services.db.owner() as owner:
@@ -263,3 +265,34 @@ async def test_the_model_says_what_is_due(api: Api) -> None:
         found = await (await owner.execute(query.encode(), {**due.parameters, "t": api.tenant_id})).fetchall()
     assert [row[0] for row in found] == ["a", "b", "c"]
     assert due.border == datetime(2026, 2, 8, tzinfo=UTC)
+
+
+async def test_who_may_see_what_is_archived(api: Api) -> None:
+    """`check` answers of an archived activity as it did before, under its first id, too; of one that is gone, no."""
+    await api("PUT", "/v1/groups/team-1", json={"kind": "team"}, headers={"prefer": "wait=10"})
+    await api("PUT", "/v1/groups/team-1/members/ana", json={"role": "member"}, headers={"prefer": "wait=10"})
+    sent = [minute_of(n, visibility=one) for n, one in enumerate(("public", "group", "private", "group"))]
+    ids = (await api.send(*sent, headers={"prefer": "wait=20, return=representation"}))["ids"]
+    moved = {"occurred_at": "2026-01-02T09:00:00Z"}
+    assert (await api("PATCH", f"/v1/activities/{ids[3]}", json=moved, headers={"prefer": "wait=10"})).status_code == 200
+    checks = [{"actor": actor, "action": "read", "activity": id} for actor in ("ana", "zoe") for id in ids]
+    before = (await api("POST", "/v1/check", json={"checks": checks})).json()
+    assert [one["allowed"] for one in before["checks"]] == [
+        True,
+        True,
+        False,
+        True,
+        *[one["allowed"] for one in before["checks"][4:]],
+    ]
+    assert not all(one["allowed"] for one in before["checks"][4:])
+    await archive(api)
+    assert await hot(api) == 0
+    assert (await api("POST", "/v1/check", json={"checks": checks})).json() == before
+    assert (await api("DELETE", f"/v1/activities/{ids[0]}", headers={"prefer": "wait=10"})).status_code == 204
+    after = (await api("POST", "/v1/check", json={"checks": checks})).json()
+    assert [one["allowed"] for one in after["checks"]] == [
+        False,
+        *(one["allowed"] for one in before["checks"][1:4]),
+        False,
+        *(one["allowed"] for one in before["checks"][5:]),
+    ]

@@ -25,6 +25,7 @@ LAYERS: tuple[tuple[int, tuple[str, ...]], ...] = (
         (
             "_setting_values",
             "activity",
+            "background",
             "client",
             "durable_file",
             "errors",
@@ -75,7 +76,10 @@ SQL_IN_STRINGS = {
     "importing/reading.py": "DuckDB's, which reads Parquet",
     "storage/_parquet.py": "DuckDB's, which reads and writes Parquet",
     "intake/derive.py": "empties temp tables that are named by the model",
-    "doctor/plans/_rows.py": "statements of cures, for a person to run",
+    "doctor/plans/_estimates.py": "statements of cures, for a person to run",
+    "doctor/plans/_filters.py": "likewise",
+    "doctor/plans/_index_cure.py": "likewise",
+    "doctor/plans/_rows.py": "likewise",
     "doctor/plans/_rules.py": "likewise",
     "doctor/triggers/verdict.py": "likewise",
 }

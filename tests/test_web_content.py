@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Sequence
+from time import perf_counter
 from typing import Any
 
 import httpx
@@ -10,11 +13,13 @@ import pytest
 
 from buckets import s3_url
 from milepost.errors import StoreUnavailable
-from milepost.postgres import Database
+from milepost.intake._contents_out import ContentsOut
+from milepost.postgres import Connection, Database
 from milepost.settings import Settings
+from milepost.storage import moving
 from milepost.storage.content import Contents, path_of
-from milepost.storage.moving import collect, move_out
-from milepost.storage.objects import object_store
+from milepost.storage.moving import Collector, move_out
+from milepost.storage.objects import ObjectStore, object_store
 from web_client import Api
 
 pytest_plugins = ["fix_web"]
@@ -31,7 +36,7 @@ async def moved(api: Api) -> None:
 
 async def collected(api: Api) -> int:
     async with await Database.connect_owner(api.served.url) as owner:
-        return await collect(owner, Contents(object_store(api.served.settings)), unused_hours=0)
+        return await Collector(Contents(object_store(api.served.settings))).step(owner, unused_hours=0)
 
 
 async def rows(api: Api, query: bytes) -> list[Any]:
@@ -58,6 +63,30 @@ async def test_a_large_content_leaves_its_row_and_reads_the_same(api: Api) -> No
         assert await api.get(f"{path}/content") == LARGE
     assert await api.get(f"{small}/content") == {"a": 1}
     assert "content" not in (await api.get("/v1/activities"))["items"][0]
+
+
+async def test_a_large_content_never_comes_into_its_row(api: Api) -> None:
+    """It lies in the store when the activity can be read, beside small ones and those of the same batch; what is sent again keeps the first."""
+    long = {"text": "x" * 40_000}
+    activities = [
+        {"actor": "ana", "verb": "submit", "key": f"k-{n}", "occurred_at": "2026-11-01T10:00:00Z", "content": content}
+        for n, content in enumerate([LARGE, {"a": 1}, long, None, {"b": long}])
+    ]
+    taken = await api.send(*activities, headers={"prefer": "wait=20, return=representation"})
+    query = b"SELECT content IS NOT NULL FROM milepost.activity WHERE tenant_id = %s ORDER BY id"
+    state = (
+        b"SELECT (SELECT count(*) FROM milepost.content_waiting WHERE tenant_id = c.tenant_id), count(*), count(index_digest)"
+        b" FROM milepost.content c WHERE tenant_id = %s GROUP BY tenant_id"
+    )
+    assert sum(row[0] for row in await rows(api, query)) == 1
+    assert await rows(api, state) == [(0, 3, 3)]
+    for id_, sent_ in zip(taken["ids"], activities, strict=True):
+        if sent_["content"] is not None:
+            assert await api.get(f"/v1/activities/{id_}/content") == sent_["content"]
+    again = await api.send({**activities[2], "content": LARGE}, {**activities[0], "key": "k-9"}, headers={"prefer": "wait=20"})
+    assert (again["loaded"], again["duplicates"]) == (1, 1)
+    assert await api.get(f"/v1/activities/{taken['ids'][2]}/content") == long
+    assert await rows(api, state) == [(0, 3, 3)]
 
 
 async def test_a_part_of_2_mb_costs_less_than_a_twentieth(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,12 +176,14 @@ async def test_while_the_store_is_away_contents_alone_are_missing(api: Api, monk
     there = await sent(api, LARGE)
     await moved(api)
     api.services.contents._indexes.clear()
-    away = Contents(object_store(Settings(object_store_url=s3_url(1), object_store_timeout_s=0.3)))
-    monkeypatch.setattr(api.services.contents, "store", away.store)
+    store = api.services.contents.store
+    away = object_store(Settings(object_store_url=s3_url(1), object_store_timeout_s=0.3))
+    for name, value in {"_opened": away._store, "folder": None, "_timeout_s": 0.3}.items():
+        monkeypatch.setattr(store, name, value)
     new = await sent(api, {**LARGE, "new": True})
     async with await Database.connect_owner(api.served.url) as owner:
         with pytest.raises(StoreUnavailable):
-            await move_out(owner, away)
+            await move_out(owner, Contents(store))
     assert await api.get(f"{new}/content") == {**LARGE, "new": True}
     answer = await api("GET", f"{there}/content")
     assert answer.status_code == 503 and answer.json()["type"].endswith("store-unavailable")
@@ -179,7 +210,7 @@ async def test_another_tenant_reads_nothing_of_it(api: Api, served: Any) -> None
 
 
 async def test_erasing_an_actor_takes_its_contents_and_versions(api: Api) -> None:
-    """The object's bytes too, once it is collected; others' equal contents stay."""
+    """The object's bytes too; others' equal contents stay. What a correction had replaced is collected like all that is unused."""
     path = await sent(api, LARGE, verb="assign")
     await moved(api)
     assert (await api("PATCH", path, json={"content": {"title": "Optics"}})).status_code == 200
@@ -192,5 +223,58 @@ async def test_erasing_an_actor_takes_its_contents_and_versions(api: Api) -> Non
     while await rows(api, b"SELECT FROM milepost.activity_content WHERE tenant_id = %s OFFSET 1"):
         pass
     assert await rows(api, b"SELECT FROM milepost.activity_version WHERE tenant_id = %s") == []
-    assert await collected(api) == 1
     assert len(await rows(api, b"SELECT FROM milepost.content WHERE tenant_id = %s")) == 1
+    assert await collected(api) == 0
+
+
+async def test_collecting_goes_round(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In windows of a few, past those that are used; each step goes on where the last one ended."""
+    monkeypatch.setattr(moving, "LOOKED_AT_MAX", 2)
+    monkeypatch.setattr(moving, "WINDOWS_MAX", 1)
+    paths = [await sent(api, {"n": number, **LARGE}) for number in range(7)]
+    await moved(api)
+    for path in paths[::2]:
+        assert (await api("DELETE", path, headers={"prefer": "wait=20"})).status_code == 204
+    collector = Collector(Contents(object_store(api.served.settings)))
+    async with await Database.connect_owner(api.served.url) as owner:
+        found = [await collector.step(owner, unused_hours=0) for _ in range(40)]
+    assert sum(found) >= 4 and max(found) <= 2 and found[20:] == [0] * 20
+    for path in paths[1::2]:
+        assert (await api.get(f"{path}/content"))["n"] in range(7)
+
+
+async def test_while_the_store_is_away_contents_stay_in_their_rows(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A load waits for it a second at most, and then not at all for a while; upkeep moves what stayed."""
+
+    async def slow(*_: object, **__: object) -> bool:
+        await asyncio.sleep(30)
+        raise AssertionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ObjectStore, "put_if_absent", slow)
+        began = perf_counter()
+        first, second = await sent(api, {"n": 1, **LARGE}), await sent(api, {"n": 2, **LARGE})
+        assert perf_counter() - began < 5
+    query = b"SELECT count(*) FROM milepost.content_waiting WHERE tenant_id = %s"
+    assert await rows(api, query) == [(2,)]
+    assert await api.get(f"{first}/content") == {"n": 1, **LARGE}
+    await moved(api)
+    assert await rows(api, query) == [(0,)]
+    assert await api.get(f"{second}/content") == {"n": 2, **LARGE}
+
+
+async def test_a_load_that_took_an_hour_writes_its_contents_anew(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was collected between its writing and the load's commit fails the load, and is there after the next try."""
+    taken = ContentsOut.take
+
+    async def slow(self: ContentsOut, conn: Connection, tenant_id: int, payloads: Sequence[bytes]) -> Any:
+        monkeypatch.setattr(ContentsOut, "take", taken)
+        opened = await taken(self, conn, tenant_id, payloads)
+        assert await collected(api) == 1
+        return opened
+
+    monkeypatch.setattr(ContentsOut, "take", slow)
+    content = {**LARGE, "title": "collected"}
+    path = await sent(api, content)
+    assert await api.get(f"{path}/content") == content
+    assert await collected(api) == 0

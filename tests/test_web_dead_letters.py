@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from milepost.jobs.alerts import watch_dead_letters
-from milepost.web import schemas
+from milepost.web import activity_schemas, dead_letter_schemas
 from web_client import Api, run_of, tenant_on
 
 pytest_plugins = ["fix_web"]
@@ -59,10 +59,10 @@ async def test_a_part_is_set_aside(api: Api) -> None:
     assert letter["receipt"] == taken["receipt"]
     shown = await api.get(f"{PATH}/{letter['id']}")
     for schema, answer in (
-        (schemas.DeadLetterPage, await api.get(PATH)),
-        (schemas.DeadLetterShown, shown),
-        (schemas.ReceiptShown, state),
-        (schemas.Taken, taken),
+        (dead_letter_schemas.DeadLetterPage, await api.get(PATH)),
+        (dead_letter_schemas.DeadLetterShown, shown),
+        (activity_schemas.ReceiptShown, state),
+        (activity_schemas.Taken, taken),
     ):
         assert set(msgspec.to_builtins(msgspec.convert(answer, schema))) == set(answer), schema
     (item,) = shown["items"]
@@ -79,7 +79,9 @@ async def test_a_part_is_set_aside(api: Api) -> None:
     (entry,) = (await api.get(f"{PATH}/log"))["items"]
     assert (entry["done"], entry["rows"], entry["errors"]) == ("replayed", 1, {"constraint": 1})
     assert entry["by"].startswith("key ")
-    assert msgspec.convert(entry, schemas.DeadLetterLogEntry) and msgspec.convert(done, schemas.Replayed)
+    assert msgspec.convert(entry, dead_letter_schemas.DeadLetterLogEntry) and msgspec.convert(
+        done, dead_letter_schemas.Replayed
+    )
 
 
 async def loaded(api: Api, receipt: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from milepost.access import groups
 from web_client import Api, run_of
 
 pytest_plugins = ["fix_web"]
@@ -103,6 +104,22 @@ async def test_groups_are_searched(api: Api) -> None:
     headers = {"milepost-viewer": "user-1"}
     found = await api.get("/v1/groups", params={"q": "river"}, headers=headers)
     assert [one["id"] for one in found["items"]] == ["t-2"]
+
+
+async def test_what_is_not_meant_crowds_nobody_out(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few are ranked, they are among those of the kind and status asked for, that have the words in what is searched."""
+    monkeypatch.setattr(groups, "RANKED_MAX", 2)
+    for number in range(8):
+        await put(api, f"/v1/groups/g-{number}", kind="team", name="Harbour", attributes={"town": "Seaside"})
+    await put(api, "/v1/groups/g-8", kind="team", name="Harbour", status="closed")
+    await put(api, "/v1/groups/g-9", kind="league", name="Harbour of Seaside")
+    for asked, expected in (
+        ({"q": "harbour", "status": "closed"}, ["g-8"]),
+        ({"q": "harbour", "kind": "league"}, ["g-9"]),
+        ({"q": "seaside"}, ["g-9"]),
+    ):
+        assert [one["id"] for one in await api.all_pages("/v1/groups", limit=1, **asked)] == expected, asked
+    assert len(await api.all_pages("/v1/groups", q="harbour", limit=1)) == 2
 
 
 async def test_the_health_of_a_group(api: Api) -> None:

@@ -40,7 +40,7 @@ from processes import program
 pytest_plugins = ["fix_web"]
 
 Operation = APIOperation[Any, Any, Any, Any]
-EXAMPLES = int(os.environ.get("MILEPOST_TEST_FUZZ", "12"))
+EXAMPLES = int(os.environ.get("MILEPOST_TEST_FUZZ", "6"))
 SLOWEST_S = 5.0  # of a request that does not ask to wait
 TIMEOUT_S = 60
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from milepost.web import schemas
+from milepost.web import lifecycle_schemas
 from test_storage_archive import archive, differences
 from web_client import Api, run_of
 
@@ -21,7 +21,7 @@ async def test_an_actor_is_erased(api: Api) -> None:
     (mine,) = await api.all_pages("/v1/activities", actor="user-1", verb="run")
     answer = await api("POST", "/v1/admin/erase", json={"actor": "user-1"})
     assert answer.status_code == 200, answer.text
-    shown = msgspec.convert(answer.json(), schemas.ErasureShown)
+    shown = msgspec.convert(answer.json(), lifecycle_schemas.ErasureShown)
     assert (shown.state, shown.removed["activity"], shown.totals) == ("done", 1, "keep")
     assert [item["actor"] for item in await api.all_pages("/v1/activities", verb="run")] == ["user-2"]
     assert [item["actor"] for item in await api.all_pages("/v1/groups/team-1/feed", verb="run")] == ["user-2"]
@@ -45,7 +45,7 @@ async def test_a_hold(api: Api) -> None:
     placed = await api("POST", "/v1/admin/holds", json={"actor": "user-1", "reason": "case 7"})
     assert placed.status_code == 200
     assert (await api("POST", "/v1/admin/erase", json={"actor": "user-1"})).status_code == 409
-    assert len(msgspec.convert(await api.get("/v1/admin/holds"), schemas.HoldPage).items) == 1
+    assert len(msgspec.convert(await api.get("/v1/admin/holds"), lifecycle_schemas.HoldPage).items) == 1
     assert (await api("DELETE", f"/v1/admin/holds/{placed.json()['id']}")).status_code == 204
     assert (await api.get("/v1/admin/holds"))["items"] == []
     assert (await api.get("/v1/admin/holds?lifted=true"))["items"][0]["reason"] == "case 7"
@@ -65,8 +65,8 @@ async def test_wrong_words(api: Api) -> None:
 
 async def test_retention_is_told(api: Api) -> None:
     """What is planned and logged, in the shapes that the API describes; a rule that the model has not is 404."""
-    msgspec.convert(await api.get("/v1/admin/retention"), schemas.RetentionPage)
-    msgspec.convert(await api.get("/v1/admin/retention/log"), schemas.RetentionLog)
+    msgspec.convert(await api.get("/v1/admin/retention"), lifecycle_schemas.RetentionPage)
+    msgspec.convert(await api.get("/v1/admin/retention/log"), lifecycle_schemas.RetentionLog)
     assert (await api("PUT", "/v1/admin/retention/nothing", json={"delete_after": "1 day"})).status_code == 404
     assert (await api("PUT", "/v1/admin/retention/nothing", json={"delete_after": "soon"})).status_code == 400
 

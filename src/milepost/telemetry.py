@@ -152,7 +152,12 @@ EVENTS: tuple[Event, ...] = (
     counter("database_retries", "attempts", "Work done again because the connection was lost or transactions collided."),
     counter("listener_reconnects", "attempts", "Attempts to connect a listener again."),
     # Upkeep
+    counter("contents_kept", "contents", "Large contents that were in the object store before their rows were loaded."),
     counter("contents_moved", "contents", "Large contents moved from their rows to the object store."),
+    counter("files_completed", "files", "Uploaded files that were looked at, and are what was said of them."),
+    counter("files_refused", "files", "Uploaded files that were not what was said of them, and were deleted."),
+    counter("files_collected", "files", "Files deleted because no activity names them any more, or ever did."),
+    counter("files_missing", "files", "Files that a loaded activity names and that are not there: they were named too late."),
     counter("contents_collected", "objects", "Objects deleted because no activity has that content any more."),
     counter("partitions_made", "partitions", "Partitions made ahead or for old activities."),
     counter("maintenance_runs", "runs", "Runs of a maintenance job.", "job", "outcome"),
