@@ -144,8 +144,7 @@ async def test_advice_helps_every_kind_of_lookup(store: Target, server: Embedded
         async with store.writing() as connection:
             await connection.execute(finding.cure.statements[0].encode())  # it is SQL that runs
     again = await advise(store, server, LOOKUPS, budget=BUDGET)
-    # Built, an index may cost a page more than was guessed, and another one then saves a percent: `SAVES_MIN` allows that.
-    assert not again.missing and again.after > 0.97 * again.before, (made, again)
+    assert not again.missing and not again.make and not again.drop, (made, again)
 
 
 async def test_the_budget_holds(store: Target, server: EmbeddedServer) -> None:
@@ -181,6 +180,19 @@ async def test_needless_indexes_are_dropped(store: Target, server: EmbeddedServe
     assert findings["public.prefix"].check == "index_redundant"
     assert findings["public.idle"].check == "index_unused"
     assert findings["public.idle"].cure.statements == ("DROP INDEX CONCURRENTLY IF EXISTS public.idle",)
+
+
+async def test_what_is_there_is_exchanged_for_much_better(store: Target, server: EmbeddedServer) -> None:
+    """Not for a few pages less (above); for one that gives a statement its order, and so some rows instead of all."""
+    first = Statement(
+        name="first", sql="SELECT order_id FROM orders WHERE status = 'open' ORDER BY ordered_at LIMIT 5", calls=10
+    )
+    whole = Statement(name="whole", sql="SELECT sum(total) FROM orders", calls=10)  # so that it is little of the workload
+    async with store.writing() as connection:
+        await connection.execute("CREATE INDEX poor ON orders (status)")
+    advice = await advise(store, server, (first, whole), budget=BUDGET)
+    assert [make.helps.keys() for make in advice.make] == [{"first"}]
+    assert "ordered_at" in advice.make[0].index.keys and [one.existing.index.name for one in advice.drop] == ["poor"]
 
 
 async def test_the_target_is_only_read(store: Target, server: EmbeddedServer) -> None:
@@ -327,7 +339,8 @@ def test_the_command_proves_and_applies(store: Target, command: Command, tmp_pat
 
 def test_a_rollout_keeps_what_the_proof_promised(store: Target, command: Command, tmp_path: Path) -> None:
     """The finding is cured by its id; on the database the statement is then as much faster as was measured on the copy."""
-    statement = "SELECT sum(total), max(note) FROM orders WHERE status = 'open'"
+    # A tenth of the rows: what takes a fixed time (to open an index, to go down it) is little of it, on whichever side.
+    statement = "SELECT sum(total), max(note) FROM orders WHERE ordered_at < timestamptz '2026-01-05'"
     file, report = tmp_path / "workload.sql", tmp_path / "report.json"
     file.write_text(f"-- name: mine\n-- calls: 100\n{statement};\n-- name: control\nSELECT count(*) FROM customer;")
     report.write_text(command("doctor", "indexes", store.url, "--workload", file, "--prove", "--json").out)
@@ -335,10 +348,9 @@ def test_a_rollout_keeps_what_the_proof_promised(store: Target, command: Command
     run = command("rollout", "run", "--finding", finding["id"], "--report", report, store.url, "--json")
     assert run.json["rollout"]["state"] == "completed"
     low, high = finding["evidence"]["measured"]["mine"]["interval"]
-    # A busy moment moves both sides for as long as it lasts; a promise that is wrong is wrong each time. A proof differs a little from the
-    # truth: it changes the catalogue between runs, so that each opens its index anew, and is made at another moment of a busy machine.
+    # A busy moment moves both sides for as long as it lasts; a promise that is wrong is wrong each time.
     kept = [in_own_loop(lambda: in_turn(store, statement)) for _ in range(5)]
-    assert high < 0.2 and any(one[0] <= 2 * high and low / 2 <= one[1] for one in kept), (low, high, kept)
+    assert high < 0.3 and any(one[0] <= high and low <= one[1] for one in kept), (low, high, kept)
     told = command("doctor", "promises", store.url, "--json").json["promises"]
     mine, size = sorted(told, key=lambda one: str(one["source"]), reverse=True)
     assert (mine["name"], mine["source"], mine["kind"], size["source"]) == ("mine", "proof", "create_index", "estimate")

@@ -93,7 +93,11 @@ async def advise(target: Target, server: EmbeddedServer, workload: Workload, *, 
         useful = await find_useful(pool, costs, frozenset(there))
         await copy.forget(pool.indexes.keys() - useful.indexes.keys())
         sizes = {name: size.bytes for name, size in useful.sizes.items()}
-        choice = await choose(costs, sizes, useful.bundles, frozenset(there), budget, useful.alike())
+        rivals = {
+            name: frozenset(other for other, one in there.items() if one.index.table == index.table)
+            for name, index in useful.indexes.items()
+        }
+        choice = await choose(costs, sizes, useful.bundles, frozenset(there), budget, useful.alike(), rivals)
         before = await costs.per_statement(frozenset(there))
         dropped = await _drops(costs, there, {name: pool.indexes[name] for name in choice.made}, usage)
         after_set = (frozenset(there) - dropped.keys()) | choice.made

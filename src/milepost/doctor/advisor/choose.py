@@ -8,8 +8,9 @@ for another one of its table; and when nothing more fits, the set is tried witho
 Steps are weighed by guesses (see `costs`), which take no planner. What is chosen is planned; so is each single index more, and each
 less, beside it. Plans that were not known then make other guesses, and the search begins anew, until nothing new is found.
 
-Two rules hold for what is answered: no statement is dearer than without advice (the veto), and no index stays that saves less than
-it costs.
+Three rules hold for what is answered: no statement is dearer than without advice (the veto), no index stays that saves less than
+it costs, and none that only does a little better what an index of the target does (`EXCHANGE_MIN`): that little is often no more than
+a page that the planner's rounding counts for the one and not for the other.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ __all__ = ["Choice", "choose"]
 
 SAVES_MIN = 1e-3  # of what the workload costs by then: what one step must save at least
 DEARER_MAX = 1.01  # of a statement's cost: the planner itself tells no less apart
+EXCHANGE_MIN = 0.03  # of what the workload costs, or half of a statement: what an index must save that takes the place of one of the target
 ROUNDS_MAX = 8
 EXCHANGES_MAX = 20
 
@@ -45,9 +47,10 @@ async def choose(
     there: frozenset[str],
     budget: int,
     alike: Mapping[str, frozenset[str]],
+    rivals: Mapping[str, frozenset[str]],
 ) -> Choice:
     """sizes: bytes of each candidate. bundles: sets that plans use together. there: indexes of the target. alike: to each candidate
-    those of its table that may take its place.
+    those of its table that may take its place. rivals: to each candidate the target's indexes of its table.
     """
     before = await costs.total(there)
     single = await costs.per_statement(there)
@@ -67,7 +70,9 @@ async def choose(
         if chosen == best and not asked:
             break
     for name in sorted(best, key=lambda one: (-sizes[one], one)):
-        if await costs.total(there | (best - {name})) <= await costs.total(there | best):
+        with_it, without = there | best, there | (best - {name})
+        least = EXCHANGE_MIN * before if await _only_exchanges(costs, name, without, rivals.get(name, frozenset())) else 0.0
+        if await costs.total(without) - await costs.total(with_it) <= least:
             best -= {name}
     after = await costs.total(there | best)
     return Choice(made=best, before=before, after=after, bytes=sum(sizes[name] for name in best), rounds=rounds)
@@ -93,6 +98,15 @@ async def _look_around(
                 guessed = costs.guess(one, costs.bits(shown))
                 news |= await costs.one(one, shown) < guessed * 0.99
     return news
+
+
+async def _only_exchanges(costs: Costs, name: str, without: frozenset[str], rivals: frozenset[str]) -> bool:
+    """Does each statement that an index helps make do without it by an index of the target, at less than twice the cost?"""
+    for one in costs.concerned(name):
+        dear, cheap = await costs.one(one, without), await costs.one(one, without | {name})
+        if cheap < dear and (cheap <= dear / 2 or not rivals & await costs.used(one, without)):
+            return False
+    return True
 
 
 async def _without_regressions(
