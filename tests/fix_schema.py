@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from fix_postgres import DISTRIBUTION_BIN, fresh_database, migrated, started
+from fix_postgres import bin_of, fresh_database, migrated, started
 from milepost.postgres import Connection, Database, EmbeddedServer
 from milepost.settings import Settings
 
@@ -21,9 +21,7 @@ def any_server(request: pytest.FixtureRequest) -> Iterator[EmbeddedServer]:
     if request.param == "first found":
         yield request.getfixturevalue("server")
         return
-    if not (DISTRIBUTION_BIN / "initdb").exists():
-        pytest.skip(f"there is no PostgreSQL in {DISTRIBUTION_BIN}")
-    with started(DISTRIBUTION_BIN) as running:
+    with started(bin_of(request.param)) as running:
         yield running
 
 

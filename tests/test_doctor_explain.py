@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from fix_cli import run_here
-from fix_postgres import DISTRIBUTION_BIN, chosen_bin, in_own_loop
+from fix_postgres import OLDER, bin_of, in_own_loop
 from milepost.doctor import Finding, Target
 from milepost.doctor.plans import explain, findings
 from milepost.errors import InvalidInput, MilepostError, Timeout
@@ -89,12 +89,10 @@ TWINS = [
 ]
 
 
-@pytest.fixture(scope="module", params=["first found", "distribution"])
+@pytest.fixture(scope="module", params=["first found", *OLDER])
 def ground(request: pytest.FixtureRequest) -> Iterator[str]:
     """The URL of a database with faults in waiting, on each PostgreSQL that is here."""
-    folder = chosen_bin() if request.param == "first found" else DISTRIBUTION_BIN
-    if not (folder / "initdb").exists():
-        pytest.skip(f"there is no PostgreSQL in {folder}")
+    folder = bin_of(request.param)
     # An autovacuum worker's snapshot would keep the ground's own VACUUM from marking pages as all visible.
     settings = {"max_parallel_workers_per_gather": "0", "work_mem": "4MB", "autovacuum": "off"}
     with TemporaryDirectory(prefix="milepost-explain-") as place:

@@ -67,6 +67,17 @@ def test_twins_are_healthy(healthy: Examination) -> None:
 
 def test_precision_and_recall(faulty: Examination, healthy: Examination) -> None:
     """Every fault is found, and every finding is of a fault."""
+    require_all_and_nothing_else(faulty, healthy)
+
+
+def test_precision_and_recall_of_older(older: EmbeddedServer) -> None:
+    """The same of each PostgreSQL before."""
+    with fresh_database(older) as one, fresh_database(older) as other:
+        faulty, healthy = in_own_loop(lambda: looked_at(one, "faulty")), in_own_loop(lambda: looked_at(other, "healthy"))
+    require_all_and_nothing_else(faulty, healthy)
+
+
+def require_all_and_nothing_else(faulty: Examination, healthy: Examination) -> None:
     seen = [fault for fault in FAULTS if faulty.target.major >= fault.major_min]
     recalled = [fault for fault in seen if any(one.check == fault.check and about(one, fault) for one in faulty.findings)]
     wrong = [

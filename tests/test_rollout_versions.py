@@ -1,4 +1,4 @@
-"""Operations on the distribution's PostgreSQL too, which is older: started, taken back, completed.
+"""Operations on older PostgreSQLs too: started, taken back, completed.
 
 Normally those that lean on the catalogue most; with `MILEPOST_TEST_LONG` all.
 """
@@ -6,33 +6,19 @@ Normally those that lean on the catalogue most; with `MILEPOST_TEST_LONG` all.
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Iterator
 
 import pytest
 
 from busy_shop import SCHEMA, Shop
-from fix_postgres import DISTRIBUTION_BIN, chosen_bin, fresh_database
+from fix_postgres import fresh_database
 from milepost.doctor import Target
-from milepost.postgres import EmbeddedServer, major_version
+from milepost.postgres import EmbeddedServer
 from test_rollout_operations import CASES, HASH, Case
 
 SHORT = frozenset(
     {"partition_table", "change_type", "create_partitions", "create_statistics", "alter_sequence", "set_not_null"}
 )
 CHOSEN = [case for case in CASES if os.environ.get("MILEPOST_TEST_LONG") or str(case) in SHORT]
-
-
-@pytest.fixture(scope="module")
-def older(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
-    if not (DISTRIBUTION_BIN / "initdb").exists():
-        pytest.skip(f"there is no PostgreSQL in {DISTRIBUTION_BIN}")
-    if major_version(DISTRIBUTION_BIN) == major_version(chosen_bin()):
-        pytest.skip("the other tests run on it")
-    data_dir = tmp_path_factory.mktemp("older")
-    with EmbeddedServer.start(data_dir, durable=False, bin_dir=DISTRIBUTION_BIN) as running:
-        yield running
-    shutil.rmtree(data_dir)
 
 
 @pytest.mark.parametrize("case", CHOSEN, ids=str)
