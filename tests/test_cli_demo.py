@@ -18,7 +18,7 @@ from milepost.cli.demo import curl
 from milepost.demo import SYSTEMS
 from processes import program
 
-STOP_S = 30
+STOP_S = 60
 LAST_LINE = "Ctrl-C stops it"
 
 

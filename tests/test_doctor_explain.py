@@ -93,8 +93,7 @@ TWINS = [
 def ground(request: pytest.FixtureRequest) -> Iterator[str]:
     """The URL of a database with faults in waiting, on each PostgreSQL that is here."""
     folder = bin_of(request.param)
-    # An autovacuum worker's snapshot would keep the ground's own VACUUM from marking pages as all visible.
-    settings = {"max_parallel_workers_per_gather": "0", "work_mem": "4MB", "autovacuum": "off"}
+    settings = {"max_parallel_workers_per_gather": "0", "work_mem": "4MB"}
     with TemporaryDirectory(prefix="milepost-explain-") as place:
         with EmbeddedServer.start(Path(place), durable=False, bin_dir=folder, settings=settings) as server:
             url = server.ensure_database("ground")

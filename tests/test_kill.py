@@ -258,7 +258,7 @@ async def serving(site: Site, fault: str) -> AsyncIterator[tuple[int, asyncio.su
         env=environ, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        for _ in range(400):
+        for _ in range(1200):
             try:
                 _, writer = await asyncio.open_connection("127.0.0.1", port)
             except OSError:
@@ -268,6 +268,8 @@ async def serving(site: Site, fault: str) -> AsyncIterator[tuple[int, asyncio.su
             else:
                 writer.close()
                 break
+        else:
+            raise MilepostError("the server does not serve")
         yield port, process
     finally:
         if process.returncode is None:

@@ -16,8 +16,9 @@ SHARED_BUFFERS_MIN_MIB = 128
 SHARED_BUFFERS_MAX_MIB = 2048
 DEV_SHM_ENOUGH_BYTES = 512 * MIB
 
-# Only for tests: a crash of the machine loses the data folder. A crash of PostgreSQL alone does not.
-NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "128MB"}
+# Only for tests and scratch copies: a crash of the machine loses the data folder. A crash of PostgreSQL alone does not. Commits wait for their
+# WAL all the same: VACUUM does not mark as all visible what was committed and is not written yet, and index-only scans then go to the table.
+NOT_DURABLE = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "128MB"}
 
 
 def server_settings(bin_dir: Path, *, durable: bool) -> dict[str, str]:
