@@ -21,6 +21,7 @@ from milepost.feeds._found import NOTHING, Found
 from milepost.feeds._sides import Leg, Sides
 from milepost.feeds.listed import Sight, own, sight_of, sight_of_cold
 from milepost.postgres import Connection, load_queries
+from milepost.storage.cold import all_of
 
 __all__ = ["Home", "home_of"]
 
@@ -80,7 +81,7 @@ class Home:
             " OR list_has_any($followed_groups::BIGINT[], coalesce(c.more_groups, []))"
             " OR (list_contains($followed_kinds::VARCHAR[], c.object_kind) AND list_contains($followed_objects::VARCHAR[], c.object_id))"
         )
-        return (followed, *sight_of_cold(self.reader), *(() if self.verb is None else ("c.verb = $verb",)))
+        return (all_of([followed, *sight_of_cold(self.reader), *([] if self.verb is None else ["c.verb = $verb"])]),)
 
     @property
     def _rest(self) -> tuple[LiteralString, ...]:

@@ -24,8 +24,8 @@ from milepost.model import Model
 from milepost.postgres import Connection, load_queries
 from milepost.rollups.filling import require_filled
 from milepost.rollups.read import put_words
-from milepost.storage.cold import Wanted
-from milepost.storage.filters import Filter, Lookup, lookup
+from milepost.storage.cold import Wanted, all_of
+from milepost.storage.filters import ADDRESSED, Filter, Lookup, lookup
 
 __all__ = [
     "EVERY_AUDIENCE",
@@ -47,6 +47,12 @@ PUBLIC, GROUP, PRIVATE = range(len(AUDIENCES))
 EVERY_AUDIENCE: tuple[int, ...] = (PUBLIC, GROUP, PRIVATE)
 SCANNED_MAX = 4_000  # rows of each audience: up to 40 ms where none of them is in memory
 SEEN_GROUPS_MAX = 2_000  # a viewer who may read more sees so much that the list itself is the quicker side
+
+# `ADDRESSED` of cold rows, in two: the bounds of `group_id` leave little to read for the first, and only rows of several groups have the other.
+ADDRESSED_COLD = (
+    "c.group_id = $group_id",
+    "list_contains(c.more_groups, $group_id) AND c.group_id IS DISTINCT FROM $group_id",
+)
 
 AUDIENCES_EACH: LiteralString = "unnest(%(audiences)s::smallint[]) f (audience)"
 GROUPS_SEEN: LiteralString = "unnest(%(groups_seen)s::bigint[]) f (group_id)"
@@ -110,8 +116,11 @@ class Listed:
 
     @property
     def stored(self) -> tuple[str, ...]:
-        """What cold rows must meet at least."""
-        return tuple(on_cold_rows(test) for test in self.lookup.tests) + sight_of_cold(self.reader)
+        """What cold rows must meet at least: of a group those of the group itself, and those that are addressed to it as well."""
+        tests = [on_cold_rows(test) for test in self.lookup.tests if test != ADDRESSED] + [*sight_of_cold(self.reader)]
+        if self.group_id is None:
+            return (all_of(tests),) if tests else ()
+        return tuple(all_of([side, *tests]) for side in ADDRESSED_COLD)
 
     # ── ranges of which every row may be seen ──
 
@@ -221,7 +230,7 @@ def own(test: tuple[LiteralString, ...]) -> list[Leg]:
 
 def _in_list(found: Lookup) -> LiteralString:
     if found.kind == "group":
-        return "(s.group_id = %(group_id)s OR s.more_groups @> ARRAY[%(group_id)s]::bigint[])"
+        return ADDRESSED
     return found.lead
 
 

@@ -1,9 +1,13 @@
 """Parquet, by DuckDB: cold rows written, summed up, looked for and read back.
 
 All of it runs in threads, on cursors of one in-memory database of the process, which may take `MEMORY` and spills beyond it; nothing is
-installed or loaded from anywhere. Readers have a thread each; files are written and summed up in one that gives way to all else. A file
-is sorted by id, in groups of `GROUP_ROWS` rows with the bounds of each column, so a stretch of ids reads the groups that it touches, and
-of these the columns that are asked for.
+installed or loaded from anywhere. Readers have a thread each; files are written and summed up in one that gives way to all else.
+
+A file is a stretch of time in bands of `BAND_ROWS` rows: each has the activities of some groups, and one band or more those that are
+addressed to several. A band is sorted by id, in pieces of `PIECE_ROWS` rows ("row groups" to Parquet) with the bounds of each column. So
+what is of one group is in the few pieces of its band, what is of one moment in one piece of each band, and of the pieces that the
+bounds leave only the columns that are asked for are unpacked. How a file is laid out is nothing but a matter of time: readers ask for
+the order that they need.
 """
 
 from __future__ import annotations
@@ -41,7 +45,7 @@ __all__ = [
 
 MEMORY = "512MB"
 THREADS = 1  # a second one would take what readers and loads have
-GROUP_ROWS = 32_768
+BAND_ROWS, PIECE_ROWS = 32_768, 16_384  # smaller: a moment costs more, larger: a group does
 LEVEL = 15  # of zstd: 6 takes a fourteenth more bytes and a third of the time
 LINE_BYTES_MAX = 128 * 1024 * 1024
 PARAMETER = re.compile(r"\$([a-z_][a-z0-9_]*)")
@@ -156,9 +160,11 @@ async def write(
     if sources:
         named = ", ".join(f"c.{column.name}" for column in columns)
         parts.append(f"SELECT {named} FROM {_from(sources, columns)} WHERE NOT ({without})")
+    names = ", ".join(column.name for column in columns)
+    band = f"(row_number() OVER (ORDER BY more_groups IS NOT NULL, group_id, us, hash) - 1) // {BAND_ROWS}"
     await _behind(
-        f"COPY (SELECT * FROM ({' UNION ALL '.join(parts)}) ORDER BY us, hash) TO {_quoted(target)}"
-        f" (FORMAT parquet, CODEC zstd, COMPRESSION_LEVEL {LEVEL}, ROW_GROUP_SIZE {GROUP_ROWS}, PARQUET_VERSION v2)",
+        f"COPY (SELECT {names} FROM ({' UNION ALL '.join(parts)}) ORDER BY {band}, us, hash) TO {_quoted(target)}"
+        f" (FORMAT parquet, CODEC zstd, COMPRESSION_LEVEL {LEVEL}, ROW_GROUP_SIZE {PIECE_ROWS}, PARQUET_VERSION v2)",
         parameters,
     )
 

@@ -33,7 +33,7 @@ from milepost.storage._parquet import NEWEST_FIRST, OLDEST_FIRST, bounds_of_ids,
 from milepost.storage.cold_files import ColdFiles
 from milepost.storage.manifest import ColdFile, files_between, files_of
 
-__all__ = ["OF_OBJECTS", "Cold", "ColdFound", "Wanted", "as_json", "places", "plain"]
+__all__ = ["OF_OBJECTS", "Cold", "ColdFound", "Wanted", "all_of", "as_json", "places", "plain"]
 
 queries = load_queries(__package__, "cold.sql")
 
@@ -48,8 +48,11 @@ PIECE = 2_000  # rows in one parameter
 
 
 class Wanted(Protocol):
-    """Which activities are wanted. matches: conditions on activities `s` in PostgreSQL. stored: conditions on cold rows `c` in DuckDB that at
-    least all of them meet. parameters: of both."""
+    """Which activities are wanted. matches: conditions on activities `s` in PostgreSQL. stored: conditions on cold rows `c` in DuckDB, of
+    which each wanted one meets one, and no row two; none: any row may be wanted. parameters: of both.
+
+    What is stored is looked for by each of these alone: the bounds of a column rule pieces of a file out, but never by an OR.
+    """
 
     @property
     def matches(self) -> tuple[LiteralString, ...]: ...
@@ -200,12 +203,15 @@ class Cold:
         if not within:
             return {}
         condition, bounds = bounds_of_ids(low, high)
-        where = " AND ".join(f"({one})" for one in (condition, *wanted.stored))
         sources = await self.files.fetch_all(within)
         parameters = {name: plain(value) for name, value in wanted.parameters.items()} | bounds
         # Each by itself, so that they may take a processor each.
         parts = await gather(
-            *(read([source], self.columns, where=where, parameters=parameters, limit=limit) for source in sources)
+            *(
+                read([source], self.columns, where=all_of([condition, one]), parameters=parameters, limit=limit)
+                for source in sources
+                for one in wanted.stored or ("true",)
+            )
         )
         rows = sorted((row for part in parts for row in part), key=itemgetter(0, 1), reverse=True)
         return dict(as_json(tenant_id, self.columns, row) for row in rows[:limit])
@@ -274,6 +280,10 @@ def as_json(tenant_id: int, columns: Sequence[ColdColumn], row: Sequence[Any]) -
 
 def _moment(us: int) -> datetime:
     return YEAR_ONE + timedelta(microseconds=us)
+
+
+def all_of(conditions: Sequence[str]) -> str:
+    return " AND ".join(f"({one})" for one in conditions)
 
 
 def plain(value: Any) -> Any:

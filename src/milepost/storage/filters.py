@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
-from typing import Any, Literal
+from typing import Any, Literal, LiteralString
 
 from milepost.activity import microseconds
 from milepost.errors import FieldError, InvalidInput
 from milepost.model import Field, Model
 
-__all__ = ["Filter", "Lookup", "lookup"]
+__all__ = ["ADDRESSED", "Filter", "Lookup", "lookup"]
 
+ADDRESSED: LiteralString = "(s.group_id = %(group_id)s OR s.more_groups @> ARRAY[%(group_id)s]::bigint[])"  # to the group
 UNITS_MAX = 2**63 - 1
 TRUE, FALSE = frozenset({"true", "1"}), frozenset({"false", "0"})
 
@@ -88,7 +89,7 @@ def lookup(filter: Filter, model: Model, *, actor_id: int | None, group_id: int 
 
 def _tested(kind: str, condition: str) -> str:
     """Only as the leading filter is a group's stream read; otherwise the row itself says which groups it is addressed to."""
-    return "(s.group_id = %(group_id)s OR s.more_groups @> ARRAY[%(group_id)s]::bigint[])" if kind == "group" else condition
+    return ADDRESSED if kind == "group" else condition
 
 
 def stored(declared: Field, text: str) -> Any:
