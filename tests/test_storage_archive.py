@@ -15,6 +15,7 @@ from milepost.errors import NotFound, Timeout
 from milepost.model import parse_model
 from milepost.rollups.verify import verify
 from milepost.search.indexer import Indexer
+from milepost.storage import _export
 from milepost.storage._cold_columns import columns_of_row
 from milepost.storage.archive import ArchiveRun, run_once
 from milepost.storage.check import check
@@ -106,6 +107,35 @@ async def test_a_month_is_archived_and_read_as_before(api: Api) -> None:
     assert await dumped(api) == rows
     assert await answers(api) == before
     assert (await archive(api, january)).rows == 0
+
+
+async def test_a_team_is_first_here_and_second_there(api: Api) -> None:
+    """What is a group's own and what is addressed to it as well come as one list, whole and in order, however short the pages are and
+    whatever else is asked."""
+    both = (["team-1", "team-2"], ["team-2", "team-1"], ["team-2"], ["team-1"], [])
+    await api.send(*(minute_of(n, groups=both[n % 5], actor=f"user-{n % 2}") for n in range(50)))
+    asked: list[tuple[str, dict[str, Any]]] = [
+        ("/v1/groups/team-2/feed", {}),
+        ("/v1/activities", {"group": "team-2", "actor": "user-1"}),
+    ]
+    before = [await api.all_pages(path, limit=7, **params) for path, params in asked]
+    assert [len(items) for items in before] == [30, 15]
+    await archive(api)
+    assert await hot(api) == 0
+    assert [await api.all_pages(path, limit=7, **params) for path, params in asked] == before
+
+
+async def test_a_page_opens_the_files_that_it_needs(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page that begins within a file, of which it has next to nothing, does not open many more for what then seems to be missing."""
+    monkeypatch.setattr(_export, "FILE_ROWS_MAX", 10)
+    await api.send(*(minute_of(n) for n in range(60)))
+    await archive(api)
+    first = await api.get("/v1/groups/team-2/feed", params={"limit": 2})
+    folder = cold_files(api.services.settings).folder
+    shutil.rmtree(folder)
+    page = await api.get("/v1/groups/team-2/feed", params={"limit": 4, "cursor": first["next"]})
+    assert [item["key"] for item in page["items"]] == ["51", "48", "45", "42"]
+    assert len(list(folder.glob("*.parquet"))) == 3
 
 
 async def test_every_column_is_archived(api: Api) -> None:

@@ -113,8 +113,9 @@ class Cold:
             if waiting and (len(found) >= most or tried >= FILES_MAX):
                 return ColdFound(rows=found, end=floor)
             opened = [file for file in opened if file.low < floor]
-            # As many as seem to hold the rest.
-            ahead = min(FILES_MAX - tried, -(-tried * (most - len(found)) // len(found)) if found else tried)
+            # As many as seem to hold the rest; what little there is of the file that a page begins in would promise far too many.
+            seem = -(-tried * (most - len(found)) // len(found)) if found else tried
+            ahead = min(FILES_MAX - tried, seem, 2 * tried)
         return ColdFound(rows=found, end=None)
 
     async def stretch(
