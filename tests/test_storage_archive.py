@@ -112,7 +112,7 @@ async def test_a_month_is_archived_and_read_as_before(api: Api) -> None:
 async def test_a_team_is_first_here_and_second_there(api: Api) -> None:
     """What is a group's own and what is addressed to it as well come as one list, whole and in order, however short the pages are and
     whatever else is asked."""
-    both = (["team-1", "team-2"], ["team-2", "team-1"], ["team-2"], ["team-1"], [])
+    both: tuple[list[str], ...] = (["team-1", "team-2"], ["team-2", "team-1"], ["team-2"], ["team-1"], [])
     await api.send(*(minute_of(n, groups=both[n % 5], actor=f"user-{n % 2}") for n in range(50)))
     asked: list[tuple[str, dict[str, Any]]] = [
         ("/v1/groups/team-2/feed", {}),

@@ -45,7 +45,7 @@ __all__ = [
 
 MEMORY = "512MB"
 THREADS = 1  # a second one would take what readers and loads have
-BAND_ROWS, PIECE_ROWS = 32_768, 16_384  # smaller: a moment costs more, larger: a group does
+BAND_ROWS, PIECE_ROWS = 24_576, 12_288  # smaller: a moment costs more, larger: a group does
 LEVEL = 15  # of zstd: 6 takes a fourteenth more bytes and a third of the time
 LINE_BYTES_MAX = 128 * 1024 * 1024
 PARAMETER = re.compile(r"\$([a-z_][a-z0-9_]*)")
