@@ -18,6 +18,7 @@ import functools
 from collections.abc import AsyncIterator, Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from time import perf_counter
 from typing import TypeVar
 
 from litestar.types import Receive
@@ -101,13 +102,17 @@ class Passage:
     async def in_pieces(self, pieces: Generator[None, None, Made]) -> Made:
         """Do it on the event loop, each piece in a turn of the tenant's. A thread would have to share the interpreter with the event loop,
         which waits for it at each of its steps: others waited twice as long."""
+        tenant_id = self._principal.tenant_id
         while True:
-            async with self._gate.loop_turns.of(self._principal.tenant_id):
+            async with self._gate.loop_turns.of(tenant_id):
+                began = perf_counter()
                 try:
                     next(pieces)
                 except StopIteration as end:
                     made: Made = end.value
                     return made
+                took_s = perf_counter() - began
+            await asyncio.sleep(self._gate.shares.rest_s(tenant_id, took_s))
 
     async def in_thread(self, work: Callable[[], Made]) -> Made:
         """Do it in the worker thread: what leaves the interpreter to others, such as compressing."""
