@@ -350,7 +350,7 @@ def test_a_rollout_keeps_what_the_proof_promised(store: Target, command: Command
     low, high = finding["evidence"]["measured"]["mine"]["interval"]
     # A busy moment moves both sides for as long as it lasts; a promise that is wrong is wrong each time.
     kept = [in_own_loop(lambda: in_turn(store, statement)) for _ in range(5)]
-    assert high < 0.3 and any(one[0] <= high and low <= one[1] for one in kept), (low, high, kept)
+    assert high < 0.5 and any(one[0] <= high and low <= one[1] for one in kept), (low, high, kept)
     told = command("doctor", "promises", store.url, "--json").json["promises"]
     mine, size = sorted(told, key=lambda one: str(one["source"]), reverse=True)
     assert (mine["name"], mine["source"], mine["kind"], size["source"]) == ("mine", "proof", "create_index", "estimate")
