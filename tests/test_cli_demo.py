@@ -18,7 +18,7 @@ from milepost.cli.demo import curl
 from milepost.demo import SYSTEMS
 from processes import program
 
-STOP_S = 60
+STOP_S = 30
 LAST_LINE = "Ctrl-C stops it"
 
 
@@ -91,7 +91,7 @@ def test_the_embedded_server(tmp_path: Path) -> None:
 def test_stopped_while_it_loads(database_url: str, tmp_path: Path) -> None:
     """Ctrl-C in the middle of loading is no failure either, and what was loaded stays."""
     given = {"database_url": database_url, "data_dir": str(tmp_path)}
-    with program("demo", "--once", "--activities", 150_000, **given) as process:
+    with program("demo", "--once", "--activities", 60_000, **given) as process:
         assert process.stderr is not None
         assert any("activities" in line for line in process.stderr)
         process.send_signal(signal.SIGINT)
@@ -99,7 +99,7 @@ def test_stopped_while_it_loads(database_url: str, tmp_path: Path) -> None:
         assert process.returncode == 0
     state = json.loads((tmp_path / "demo" / "fitness.json").read_text())
     assert state["commands"] > 0
-    assert state["activities"] < 150_000
+    assert state["activities"] < 60_000
 
 
 def test_an_address_that_is_taken(database_url: str, tmp_path: Path) -> None:
