@@ -22,7 +22,7 @@ POINTER_BYTES = 4
 LEAF_BYTES = (8192 - 24 - 16) * 0.9
 POSTING_ROWS = 134  # of one key in one tuple at most: a tenth of a page, at 6 bytes a row
 ROW_ID_BYTES = 6
-INNER_SHARE = 0.006
+INNER_SHARE = 1.006
 EXPRESSION_BYTES = 16
 ALIGNED = {"c": 1, "s": 2, "i": 4, "d": 8}
 BRIN_RANGE_PAGES = 128
@@ -54,9 +54,7 @@ def _part_size(index: Index, table: Table, share: float, leaves: int) -> Size:
         # A list is rounded up to 8 bytes as well; a key of one row has none.
         lists = tuples * min(1.0, rows / keys - 1) * (ROW_ID_BYTES + 4) + (rows - keys) * ROW_ID_BYTES
         whole = min(whole, tuples * (_rounded(data) + POINTER_BYTES) + lists)
-    leaf_pages = math.ceil(whole / LEAF_BYTES)
-    inner_pages = math.ceil(leaf_pages * INNER_SHARE) if leaf_pages > 1 else 0  # one leaf is its own root
-    return Size(pages=1 + leaf_pages + inner_pages, rows=rows)
+    return Size(pages=1 + math.ceil(whole / LEAF_BYTES * INNER_SHARE), rows=rows)
 
 
 def distinct_of(keys: tuple[str, ...], table: Table, rows: float) -> float:
