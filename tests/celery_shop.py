@@ -1,4 +1,4 @@
-"""A Celery app for tests, in publisher and worker alike: its broker is a folder, and its server what the environment says."""
+"""A Celery app for tests, in publisher and worker alike: its broker is the Redis server that the environment names, as is its server."""
 
 from __future__ import annotations
 
@@ -15,25 +15,10 @@ from milepost.integrations.context import InContext
 __all__ = ["app", "client"]
 
 
-def folder(name: str) -> str:
-    made = Path(os.environ["SHOP_FOLDER"], name)
-    made.mkdir(parents=True, exist_ok=True)
-    return str(made)
-
-
-app = Celery("shop", broker="filesystem://", backend=f"file://{folder('results')}")
-app.conf.update(
-    broker_transport_options={
-        "data_folder_in": folder("queue"),
-        "data_folder_out": folder("queue"),
-        "control_folder": folder("control"),
-        "polling_interval": 0.05,
-    },
-    worker_hijack_root_logger=False,
-    task_default_queue="shop",
-)
+app = Celery("shop", broker=os.environ["SHOP_REDIS"], backend=os.environ["SHOP_REDIS"])
+app.conf.update(worker_hijack_root_logger=False, task_default_queue="shop")
 # Made before the worker forks, as apps do.
-client = InContext(Milepost(spool_dir=folder("spool"), exit_timeout_s=1))
+client = InContext(Milepost(spool_dir=Path(os.environ["SHOP_SPOOL"]), exit_timeout_s=1))
 tasks = MilepostCelery(client, flush_s=1)
 tasks.connect()
 

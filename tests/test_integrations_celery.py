@@ -1,4 +1,4 @@
-"""Celery: tasks of a real worker with forked pool processes, with the context of whoever published them."""
+"""Celery: tasks of a real worker with forked pool processes, over a real Redis, with the context of whoever published them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from celery import Celery, signals
@@ -19,7 +19,10 @@ from integration_site import Recorder, Site
 from milepost.integrations.celery import MilepostCelery
 from milepost.integrations.context import InContext, context
 
-pytest_plugins = ["fix_integrations"]
+if TYPE_CHECKING:
+    from fix_redis import RedisServer
+
+pytest_plugins = ["fix_integrations", "fix_redis"]
 
 DONE_S = 60
 
@@ -103,9 +106,15 @@ def test_whatever_is_in_the_context(recorder: Recorder) -> None:
 # ── A worker with pool processes, and a server ─────────────────────────────────────────────────────────────────────────
 
 
-def environment(folder: Path, url: str, key: str) -> dict[str, str]:
-    tests = str(Path(__file__).parent)
-    return os.environ | {"SHOP_FOLDER": str(folder), "MILEPOST_URL": url, "MILEPOST_KEY": key, "PYTHONPATH": tests}
+def environment(redis: RedisServer, spool: Path, url: str, key: str) -> dict[str, str]:
+    tests, broker = str(Path(__file__).parent), redis.url.replace("unix://", "redis+socket://")
+    return os.environ | {
+        "SHOP_REDIS": broker,
+        "SHOP_SPOOL": str(spool),
+        "MILEPOST_URL": url,
+        "MILEPOST_KEY": key,
+        "PYTHONPATH": tests,
+    }
 
 
 @contextmanager
@@ -148,9 +157,9 @@ def published(given: dict[str, str], script: str) -> str:
     return done.stdout
 
 
-def test_read_back(site: Site, tmp_path: Path) -> None:
+def test_read_back(site: Site, redis: RedisServer, tmp_path: Path) -> None:
     """From a publisher over forked workers to the API: every step of every task, with the publisher's user and request."""
-    given = environment(tmp_path / "shop", site.url, site.key)
+    given = environment(redis, tmp_path / "spool", site.url, site.key)
     script = """
 from milepost.integrations.context import context
 with context(actor="ann", data={"request_id": "r-3"}):
@@ -180,9 +189,9 @@ assert client.flush(30)
     assert (order["actor"], order["object"]["id"], order["data"]["task"]) == ("ann", "17", "celery_shop.ship")
 
 
-def test_without_a_server(tmp_path: Path) -> None:
+def test_without_a_server(redis: RedisServer, tmp_path: Path) -> None:
     """Tasks are published and run as if nothing were missing."""
-    given = environment(tmp_path / "shop", "http://127.0.0.1:9", "mp_1_nobody")
+    given = environment(redis, tmp_path / "spool", "http://127.0.0.1:9", "mp_1_nobody")
     with worker(given):
         said = published(given, 'print(shop.ship.delay("17").get(timeout=50), shop.flaky.delay().get(timeout=50))')
     assert said == "17 done\n"
