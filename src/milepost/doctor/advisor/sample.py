@@ -1,4 +1,7 @@
-"""Whether a sample bears out what was measured on it, or is too small for the claim.
+"""What may be promised by what was measured on a copy: a wider interval, or nothing where a sample is too small for the claim.
+
+The same rows in another database take times whose ratio lies elsewhere, by more than runs on one copy differ: an interval is so much
+wider. Why and by how much: docs/decisions/2026-11-29-a-promise-is-for-another-copy.md.
 
 A copy with rows may hold a hundredth of a table. What a statement looks up is then not among it, or with so few rows that chance decides how
 many; a whole table may fit into a page; and what takes a hundredth of a millisecond there takes no time that could be compared. A proof
@@ -24,6 +27,7 @@ __all__ = ["Sampled", "borne_out", "sampled"]
 queries = load_queries(__package__, "sample.sql")
 
 WHOLE_SHARE: Final = 0.95  # of a table; above, what is missing changes no time
+ELSEWHERE: Final = 1.2  # what 95 % of other copies of the same rows lie within
 CLOCK_MS: Final = 0.05  # below, starting and ending a statement is most of its time
 PAGES_MIN: Final = 2
 Z: Final = 1.96
@@ -58,7 +62,7 @@ async def sampled(connection: Connection, indexes: Mapping[str, Index], copied: 
 
 
 def borne_out(proof: Proof, indexes: Mapping[str, Sampled]) -> Proof:
-    """The same proof with an interval as wide as the sample leaves it, or with the reason why nothing is promised."""
+    """The same proof with an interval for the database itself, or with the reason why nothing is promised."""
     low, high = 1.0, 1.0
     for name in sorted(proof.used & indexes.keys()):
         one, rows = indexes[name], proof.rows.get(name, 0)
@@ -70,7 +74,7 @@ def borne_out(proof: Proof, indexes: Mapping[str, Sampled]) -> Proof:
         low, high = min(low, _lowest(counted) / counted), max(high, _highest(counted) / counted)
     if proof.before_ms < CLOCK_MS:
         return replace(proof, doubt=f"it takes {proof.before_ms:.3f} ms on the copy, too little to be compared")
-    return replace(proof, low=proof.low * low, high=proof.high * high)
+    return replace(proof, low=proof.low * low / ELSEWHERE, high=proof.high * high * ELSEWHERE)
 
 
 def _lowest(count: float) -> float:
