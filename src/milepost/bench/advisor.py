@@ -99,12 +99,13 @@ async def _compare(
     *,
     timed: bool,
 ) -> None:
-    """Builds both sets, measures, and drops them."""
-    mine = {f"ours_{n}": index for n, index in enumerate(sorted(ours.indexes, key=str))}
-    theirs = {f"extend_{n}": index for n, index in enumerate(sorted(rival.indexes, key=str))}
+    """Builds both sets, measures, and drops them. What both chose is built once: the same index in another place takes another time."""
+    built = {f"index_{n}": index for n, index in enumerate(sorted(ours.indexes | rival.indexes, key=str))}
+    mine = {name: index for name, index in built.items() if index in ours.indexes}
+    theirs = {name: index for name, index in built.items() if index in rival.indexes}
     figure = _Figures(report, prefix)
     kept = frozenset(mine)
-    bench, sizes = await Bench.build(connection, {**mine, **theirs})
+    bench, sizes = await Bench.build(connection, built)
     if timed:
         proven = await prove(bench, mine, workload, seconds=SECONDS)
         kept = frozenset(proven.kept)
