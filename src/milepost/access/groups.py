@@ -176,15 +176,25 @@ async def list_members(
 ) -> list[Member]:
     """The members of a group in the order in which milepost came to know them, from after the actor `after` on. Raises `NotFound` for
     an unknown group."""
-    group_id = (await group_ids(conn, tenant_id, [group], reader=reader)).get(group)
-    if group_id is None:
-        raise NotFound(f"There is no group {group!r}.", group=group)
+    unknown = NotFound(f"There is no group {group!r}.", group=group)
+    if not is_id(group):
+        raise unknown
     # Not within the statement: what is compared with would then bound no index range.
     number = (await actor_ids(conn, tenant_id, [after])).get(after, 0) if after else 0
-    given = {"tenant_id": tenant_id, "group": group, "group_id": group_id, "role": role, "after": number, "limit": limit}
+    given = {
+        "tenant_id": tenant_id,
+        "group": group,
+        "role": role,
+        "after": number,
+        "limit": limit,
+        "at": at or datetime.now(UTC),
+    }
     statement = queries.list_members if role is None else queries.list_members_in_role
-    cursor = await conn.execute(statement, given | {"at": at or datetime.now(UTC)})
-    return [_member(row) async for row in cursor]
+    cursor = await conn.execute(statement.replace("{readable}", reader.readable), given | reader.parameters)
+    found = [_member(row) for row in await cursor.fetchall()]
+    if not found and group not in await group_ids(conn, tenant_id, [group], reader=reader):
+        raise unknown
+    return found
 
 
 async def actor_groups(
@@ -203,7 +213,7 @@ async def actor_groups(
     given = {"tenant_id": tenant_id, "actor": actor, "after": after, "limit": limit, "at": at or datetime.now(UTC)}
     statement = queries.actor_groups.replace("{readable}", reader.readable)
     cursor = await conn.execute(statement, given | reader.parameters)
-    return [_member(row) async for row in cursor]
+    return [_member(row) for row in await cursor.fetchall()]
 
 
 async def group_ids(conn: Connection, tenant_id: int, ids: Iterable[str], *, reader: Reader = EVERYTHING) -> dict[str, int]:

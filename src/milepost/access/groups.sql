@@ -84,21 +84,27 @@ LIMIT %(limit)s;
 -- equalities: then the order would follow from the index of actors as well, which suits none but the largest.
 SELECT %(group)s, (SELECT a.external_id FROM milepost.actor a WHERE a.tenant_id = %(tenant_id)s AND a.actor_id = m.actor_id), m.role, m.permissions,
        CASE WHEN isfinite(m.since) THEN m.since END, CASE WHEN isfinite(m.until) THEN m.until END, m.added_at, m.added_by
-FROM milepost.member m
-WHERE m.tenant_id = %(tenant_id)s AND (m.group_id, m.actor_id) > (%(group_id)s, %(after)s::bigint) AND m.group_id <= %(group_id)s
-  AND m.since <= %(at)s AND m.until > %(at)s
-ORDER BY m.group_id, m.actor_id
-LIMIT %(limit)s;
+FROM (SELECT g.group_id FROM milepost.groups g WHERE g.tenant_id = %(tenant_id)s AND g.external_id = %(group)s AND {readable} OFFSET 0) g
+CROSS JOIN LATERAL (
+    SELECT m.* FROM milepost.member m
+    WHERE m.tenant_id = %(tenant_id)s AND (m.group_id, m.actor_id) > (g.group_id, %(after)s::bigint) AND m.group_id <= g.group_id
+      AND m.since <= %(at)s AND m.until > %(at)s
+    ORDER BY m.group_id, m.actor_id
+    LIMIT %(limit)s
+) m;
 
 -- name: list_members_in_role
 -- The same of one role, by the index of roles.
 SELECT %(group)s, (SELECT a.external_id FROM milepost.actor a WHERE a.tenant_id = %(tenant_id)s AND a.actor_id = m.actor_id), m.role, m.permissions,
        CASE WHEN isfinite(m.since) THEN m.since END, CASE WHEN isfinite(m.until) THEN m.until END, m.added_at, m.added_by
-FROM milepost.member m
-WHERE m.tenant_id = %(tenant_id)s AND m.group_id = %(group_id)s AND (m.role, m.actor_id) > (%(role)s, %(after)s::bigint) AND m.role <= %(role)s
-  AND m.since <= %(at)s AND m.until > %(at)s
-ORDER BY m.role, m.actor_id
-LIMIT %(limit)s;
+FROM (SELECT g.group_id FROM milepost.groups g WHERE g.tenant_id = %(tenant_id)s AND g.external_id = %(group)s AND {readable} OFFSET 0) g
+CROSS JOIN LATERAL (
+    SELECT m.* FROM milepost.member m
+    WHERE m.tenant_id = %(tenant_id)s AND m.group_id = g.group_id AND (m.role, m.actor_id) > (%(role)s, %(after)s::bigint) AND m.role <= %(role)s
+      AND m.since <= %(at)s AND m.until > %(at)s
+    ORDER BY m.role, m.actor_id
+    LIMIT %(limit)s
+) m;
 
 -- name: actor_groups
 -- A page of the groups an actor is in at a moment. Its own memberships it sees all.

@@ -200,13 +200,13 @@ class Sight:
 
 async def sight_of(conn: Connection, tenant_id: int, reader: Reader) -> Sight:
     """What a viewer may see."""
-    rows = []
-    if reader.roots:
-        given = {"tenant_id": tenant_id, **reader.parameters, "most": SEEN_GROUPS_MAX + 1}
-        rows = await (await conn.execute(_looks.seen_groups, given)).fetchall()
-        if len(rows) > SEEN_GROUPS_MAX:
-            return Sight(groups=None, test=reader.visible)
-    return Sight(groups=tuple(sorted({row[0] for row in rows})), test=_looks.is_seen)
+    if not reader.roots:
+        return Sight(groups=(), test=_looks.is_seen)
+    given = {"tenant_id": tenant_id, **reader.parameters, "most": SEEN_GROUPS_MAX}
+    row = await (await conn.execute(_looks.seen_groups, given)).fetchone()
+    if row is None or row[0] is None:
+        return Sight(groups=None, test=reader.visible)
+    return Sight(groups=tuple(sorted(set(row[0]))), test=_looks.is_seen)
 
 
 def sight_of_cold(reader: Reader) -> tuple[str, ...]:

@@ -55,11 +55,14 @@ SELECT s.* FROM (
 JOIN milepost.activity s ON s.tenant_id = %(tenant_id)s AND s.id = t.id
 
 -- name: seen_groups
--- The groups that a viewer may read, if they are not too many to look at each. Below two roots one comes twice.
-SELECT r.group_id FROM milepost.group_reach r
-WHERE r.tenant_id = %(tenant_id)s AND r.ancestor_id = ANY (%(viewer_roots)s::bigint[])
-  AND r.since <= %(viewer_at)s AND r.until > %(viewer_at)s
-LIMIT %(most)s
+-- The groups that a viewer may read; NULL where they are too many to look at each. Below two roots one comes twice.
+SELECT CASE WHEN count(*) <= %(most)s::bigint THEN coalesce(array_agg(g.group_id), '{}') END
+FROM (
+    SELECT r.group_id FROM milepost.group_reach r
+    WHERE r.tenant_id = %(tenant_id)s AND r.ancestor_id = ANY (%(viewer_roots)s::bigint[])
+      AND r.since <= %(viewer_at)s AND r.until > %(viewer_at)s
+    LIMIT %(most)s::bigint + 1
+) g
 
 -- name: is_followed
 -- Part of a WHERE over activities as `s`: whether the viewer follows it. By a group it is followed if it is public, the viewer's own,

@@ -89,7 +89,6 @@ async def shown(
     """Activities by their ids, which are newest first, as the API shows them. cold: the rows of those that are."""
     if not ids:
         return []
-    await plan_by_index(conn, sorts=True)  # the names of an activity's other groups are sorted
     query = put_words(_queries.shown, columns=presenter.columns)
     parameters = {"tenant_id": tenant_id, "ids": list(ids), "first": ids[-1], "last": ids[0]}
     rows = await (await conn.execute(query, parameters)).fetchall()

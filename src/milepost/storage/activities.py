@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from operator import itemgetter
 from typing import Any, LiteralString
 from uuid import UUID
+
+import msgspec
 
 from milepost.access.viewer import EVERYTHING, Reader
 from milepost.activity import AUDIENCES
@@ -22,6 +25,7 @@ from milepost.storage.cold_files import ColdFiles
 __all__ = ["Presenter", "by_ids", "rfc3339"]
 
 _queries = load_queries(__package__, "activities.sql")
+_encode = msgspec.json.Encoder().encode
 
 _PLAIN = (
     "s.id",
@@ -34,8 +38,8 @@ _PLAIN = (
     "s.object_kind",
     "s.object_id",
     "g.external_id",
-    # The other groups it is addressed to; nearly always NULL, and then nothing is looked up.
-    "CASE WHEN s.more_groups IS NOT NULL THEN (SELECT array_agg(o.external_id ORDER BY o.external_id) FROM milepost.groups o"
+    # The other groups it is addressed to, in no order; nearly always NULL, and then nothing is looked up.
+    "CASE WHEN s.more_groups IS NOT NULL THEN (SELECT array_agg(o.external_id) FROM milepost.groups o"
     " WHERE o.tenant_id = s.tenant_id AND o.group_id = ANY (s.more_groups)) END",
     "s.audience",
     "s.source",
@@ -45,17 +49,17 @@ _PLAIN = (
 )
 
 
-# Asked of the activities that may name files, where the model has such verbs.
+# Asked of the activities that may name files, where the model has such verbs; in no order.
 _ATTACHED = (
-    "CASE WHEN s.verb IN ({verbs}) THEN (SELECT jsonb_agg(jsonb_build_array(u.name, u.file_id, f.media_type, f.bytes, f.filename)"
-    " ORDER BY u.name, u.place) FROM milepost.activity_file u LEFT JOIN milepost.file f ON f.tenant_id = u.tenant_id"
+    "CASE WHEN s.verb IN ({verbs}) THEN (SELECT jsonb_agg(jsonb_build_array(u.name, u.place, u.file_id, f.media_type, f.bytes, f.filename))"
+    " FROM milepost.activity_file u LEFT JOIN milepost.file f ON f.tenant_id = u.tenant_id"
     " AND f.file_id = u.file_id AND f.name = u.name AND f.completed_at IS NOT NULL"
     " WHERE u.tenant_id = s.tenant_id AND u.id = s.id AND u.place IS NOT NULL) END"
 )
 
 
 class Presenter:
-    """Selects and presents activities. columns: every column that a model ever added (`CompiledModel.columns`). files: of the archive;
+    """Selects and presents activities; its columns sort nothing, so pages may be planned without sorts. columns: every column that a model ever added (`CompiledModel.columns`). files: of the archive;
     None: where only what is in PostgreSQL is read. attached: verbs whose activities may name files (`Model.verbs_with_files`).
     """
 
@@ -86,7 +90,7 @@ class Presenter:
         if group is not None:
             shown["group"] = group
         if more:
-            shown["groups"] = [group, *more]
+            shown["groups"] = [group, *sorted(more)]
         measures = {
             name: scaled(value, scale)
             for (name, scale), value in zip(self.measures, row[len(_PLAIN) : self._end], strict=True)
@@ -106,7 +110,7 @@ class Presenter:
 def _files(rows: Sequence[Sequence[Any]]) -> dict[str, list[dict[str, Any]]]:
     """By name. One that was named too late is shown as gone."""
     shown: dict[str, list[dict[str, Any]]] = {}
-    for name, file_id, media_type, size, filename in rows:
+    for name, _, file_id, media_type, size, filename in sorted(rows, key=itemgetter(0, 1)):
         file = {"id": file_id, "gone": True}
         if media_type is not None:
             file = {"id": file_id, "type": media_type, "bytes": size, "url": f"/v1/files/{file_id}/data"}
@@ -120,7 +124,8 @@ def scaled(value: int, scale: int) -> int | Decimal:
 
 
 def rfc3339(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    text = _encode(moment)
+    return (text if text.endswith(b'Z"') else _encode(moment.astimezone(UTC)))[1:-1].decode()
 
 
 async def by_ids(
