@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 
 from fix_queue import value
+from milepost.background import Pace
 from milepost.errors import NotFound, Timeout
 from milepost.model import parse_model
 from milepost.rollups.verify import verify
@@ -136,6 +137,54 @@ async def test_a_page_opens_the_files_that_it_needs(api: Api, monkeypatch: pytes
     page = await api.get("/v1/groups/team-2/feed", params={"limit": 4, "cursor": first["next"]})
     assert [item["key"] for item in page["items"]] == ["51", "48", "45", "42"]
     assert len(list(folder.glob("*.parquet"))) == 3
+
+
+async def test_what_changes_between_slices(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run reads a slice at a time and keeps nothing open in between; what comes, changes or goes meanwhile, on either side of where it is,
+    is neither lost nor there twice."""
+    monkeypatch.setattr(_export, "SLICE_ROWS", 10)
+    await api.send(*(minute_of(n) for n in range(60)))
+    items = await api.all_pages("/v1/activities")
+    ids = {int(item["key"]): f"/v1/activities/{item['id']}" for item in items}
+    expected: list[dict[str, Any]] = []
+    held: list[int] = []
+    pauses = 0
+
+    async def pause(_: Pace) -> None:
+        nonlocal pauses
+        pauses += 1
+        query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'"
+        async with await api.services.db.owner() as owner:
+            held.append(int(await value(owner, query)))
+        if pauses == 3:  # the first thirty are read
+            for number, change in {
+                5: {"status": "failed"},
+                45: {"status": "failed"},
+                6: {"occurred_at": "2026-01-01T07:46:30Z"},
+                46: {"occurred_at": "2026-01-01T07:06:30Z"},
+            }.items():
+                assert (await api("PATCH", ids[number], json=change)).status_code == 200
+            for number in (7, 47):
+                assert (await api("DELETE", ids[number])).status_code == 204
+            await api.send(minute_of(8, key="late, read"), minute_of(48, key="late, to be read"))
+            expected.extend(await api.all_pages("/v1/activities"))
+
+    await indexed(api)
+    async with await api.services.db.owner() as owner:
+        name = await value(owner, "SELECT name FROM milepost.tenant WHERE tenant_id = %s", (api.tenant_id,))
+    monkeypatch.setattr(Pace, "pause", pause)
+    assert (await run_once(api.services.db, due=EVERYTHING, tenant=name, settle_s=5)).rows >= 56
+    monkeypatch.undo()
+    assert pauses >= 6 and set(held) == {0}
+    assert len(expected) == 60
+    assert await api.all_pages("/v1/activities") == expected
+    assert 4 <= await hot(api) <= 8
+    assert await differences(api) == []
+    await archive(api)
+    assert await hot(api) == 0
+    assert await api.all_pages("/v1/activities") == expected
+    checked = await check(api.services.db, tenant_id=api.tenant_id)
+    assert (checked.rows, checked.damaged) == (60, [])
 
 
 async def test_every_column_is_archived(api: Api) -> None:

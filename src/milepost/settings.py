@@ -264,6 +264,12 @@ class Settings:
         unit="MB",
         check=at_least(16),
     )
+    archive_share: float = setting(
+        0.1,
+        "How long archiving works; in the rest it lets others have what it takes of them. 1: it does not rest.",
+        unit="of the time",
+        check=at_least(0.01, 1),
+    )
     cold_grace_s: float = setting(
         900.0,
         "How long a file of the archive stays on the store once it does not count any more. A backup's copy of the store takes no longer.",

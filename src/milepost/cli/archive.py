@@ -40,7 +40,7 @@ def archive() -> None:
 )
 @json_option
 @system_option
-@store_options
+@settings_options(*PLACE, "object_store_url", "archive_share")
 def run(settings: Settings, system: str | None, name: str | None, settle_s: float, as_json: bool) -> int:
     """Archive what the model's `keep` says is due.
 

@@ -60,7 +60,7 @@ def list_(settings: Settings, system: str | None, as_json: bool) -> None:
 @click.argument("name")
 @json_option
 @system_option
-@settings_options(*PLACE, "refresh_views", "refresh_quiet_s", "partitions_ahead_months")
+@settings_options(*PLACE, "refresh_views", "refresh_quiet_s", "partitions_ahead_months", "archive_share")
 def run(settings: Settings, system: str | None, name: str, as_json: bool) -> int:
     """Run a job here and now, whatever the schedule says. Exit code 1: it failed."""
     job = job_named(name)

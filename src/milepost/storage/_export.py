@@ -1,6 +1,7 @@
 """Export: the due activities of one tenant in one partition, into files that are read back and compared.
 
-All of it is of one snapshot. A file is on the list before it is on the store, so what a killed run leaves can be found; it is `verified`
+It is read in slices, each of one snapshot. What is loaded, corrected or retracted since the export began is named by the journal, and stays in
+PostgreSQL, whichever a slice has seen. A file is on the list before it is on the store, so what a killed run leaves can be found; it is `verified`
 once what was fetched again from the store has as many rows as PostgreSQL counted, and their marks come to the same sum.
 
 Files that the archive has already and that reach into the span are written anew where a row of theirs is in PostgreSQL again, or was
@@ -10,9 +11,8 @@ retracted or moved, or where they are small; so each activity is in one file, an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, LiteralString
@@ -20,9 +20,11 @@ from uuid import UUID
 
 from milepost import faults
 from milepost.activity import activity_id
+from milepost.background import Pace
 from milepost.postgres import Connection, load_queries
 from milepost.storage._cold_columns import ColdColumn, postgres_mark
 from milepost.storage._parquet import ColdFileDamaged, Source, summed, write
+from milepost.storage.by_index import plan_by_index
 from milepost.storage.cold import places
 from milepost.storage.cold_files import ColdFiles, digest_of
 from milepost.storage.due import Due
@@ -34,6 +36,7 @@ __all__ = ["IN_LIST", "Exported", "Exporter"]
 queries = load_queries(__package__, "archive.sql")
 
 FILE_ROWS_MAX = 250_000
+SLICE_ROWS = 1_000  # that one statement looks at: some milliseconds
 SMALL_ROWS = 25_000  # of a file that is put together with what comes to its span
 KEPT_MAX = 5_000  # rows that may stay of a partition that goes as a whole
 IN_LIST = "(c.us::HUGEINT * 4611686018427387904) + c.hash IN (SELECT unnest($without::HUGEINT[]))"
@@ -42,7 +45,7 @@ IN_LIST = "(c.us::HUGEINT * 4611686018427387904) + c.hash IN (SELECT unnest($wit
 @dataclass(frozen=True, kw_only=True)
 class Exported:
     """new: files that are verified. old: files that they replace. rows: that left PostgreSQL's side. kept: ids of the rows that stay; None:
-    too many to list. position: of the tenant's journal in the snapshot.
+    too many to list. position: of the tenant's journal when the export began.
     """
 
     new: tuple[ColdFile, ...] = ()
@@ -54,38 +57,53 @@ class Exported:
 
 
 @dataclass(kw_only=True)
+class _Taken:
+    """What was taken for one file. first: id of its rows. kept: ids that stay. next: where the next file begins; None: that was all."""
+
+    rows: int = 0
+    marks: Decimal = Decimal(0)
+    first: UUID | None = None
+    kept: list[UUID] = field(default_factory=list)
+    next: UUID | None = None
+
+
+@dataclass(kw_only=True)
 class Exporter:
-    """owner: writes the list of files. reading: another of the owner's connections, for snapshots."""
+    """owner: writes the list of files. reading: another of the owner's connections, outside of transactions. pace: between slices of the work."""
 
     owner: Connection
     reading: Connection
     files: ColdFiles
     columns: Sequence[ColdColumn]
+    pace: Pace = field(default_factory=Pace)
 
     async def export(self, tenant_id: int, part: str, low: UUID, high: UUID, due: Due) -> Exported:
         given = {**due.parameters, "tenant_id": tenant_id, "low": low, "high": high}
-        async with self.reading.transaction():
-            await self.reading.execute(queries.snapshot)
-            if await self._one(queries.filling, given):
-                return Exported(kept=None)
-            rows, staying = await self._row(self._due(queries.counted, due), given)
-            kept = None if staying > KEPT_MAX else await self._ids(self._due(queries.kept, due), {**given, "most": KEPT_MAX})
-            if not rows:
-                return Exported(kept=kept)
-            position = await self._one(queries.position, given)
-            starts = await self._ids(self._due(queries.chunks, due), {**given, "rows": FILE_ROWS_MAX})
-            old = await self._replaced(tenant_id, starts[0], high)
-            new: list[ColdFile] = []
-            for number, start in enumerate(starts):
-                last = number == len(starts) - 1
-                span = {**given, "low": start, "high": high if last else starts[number + 1]}
-                async with self._csv(due, span) as csv:
-                    hot = await self._row(self._due(queries.marks, due, mark=postgres_mark(self.columns)), span)
-                    made = await self._file(tenant_id, part, csv=csv, hot=hot, old=old if last else {})
-                new += [made] if made else []
+        if await self._one(queries.filling, given):
+            return Exported(kept=None)
+        position = await self._one(
+            queries.position, given
+        )  # before all that is read: what is loaded later is named by the journal
+        new, old, rows, kept = list[ColdFile](), dict[ColdFile, list[UUID]](), 0, list[UUID]()
+        first, at = None, low if low < high else None
+        while at is not None:
+            csv = self.files.scratch("csv")
+            try:
+                taken = await self._take(csv, due, {**given, "low": at})
+                at, first, rows = taken.next, first or taken.first, rows + taken.rows
+                kept += taken.kept[: KEPT_MAX + 1 - len(kept)]
+                if at is None and first is not None:
+                    old = await self._replaced(tenant_id, first, high)
+                made = await self._file(
+                    tenant_id, part, csv=csv if taken.rows else None, hot=(taken.rows, taken.marks), old=old
+                )
+            finally:
+                csv.unlink(missing_ok=True)
+            new += [made] if made else []
         return Exported(
-            new=tuple(new), old=tuple(old), rows=rows, bytes=sum(file.bytes for file in new), kept=kept, position=position
-        )
+            new=tuple(new), old=tuple(old), rows=rows, bytes=sum(file.bytes for file in new),
+            kept=None if len(kept) > KEPT_MAX else tuple(kept), position=position,
+        )  # fmt: skip
 
     async def rewrite(self, tenant_id: int, old: dict[ColdFile, list[UUID]]) -> ColdFile | None:
         """One file in place of these, without those ids. None: nothing is left."""
@@ -100,7 +118,7 @@ class Exporter:
         without = {"without": places([id for ids in old.values() for id in ids])}
         rows, marks = hot
         if sources:
-            cold = await summed(sources, self.columns, f"NOT ({IN_LIST})", without)
+            cold = await summed(sources, self.columns, f"NOT ({IN_LIST})", without, pace=self.pace)
             rows, marks = rows + cold.rows, marks + cold.marks
         if not rows:
             return None
@@ -108,12 +126,14 @@ class Exporter:
         file_id, path = await (await self.owner.execute(manifest.begin, begun)).fetchone() or (0, "")
         scratch = self.files.scratch("parquet")
         try:
-            await write(scratch, self.columns, csv=csv, sources=sources, without=IN_LIST, parameters=without)
+            await write(scratch, self.columns, csv=csv, sources=sources, without=IN_LIST, parameters=without, pace=self.pace)
             data = await asyncio.to_thread(scratch.read_bytes)
             await self.files.put(path, data)
             faults.reach("archive.written")
             await asyncio.to_thread(scratch.write_bytes, await self.files.get(path))
-            again = await summed([Source(path=scratch, columns=tuple(c.name for c in self.columns))], self.columns)
+            again = await summed(
+                [Source(path=scratch, columns=tuple(c.name for c in self.columns))], self.columns, pace=self.pace
+            )
         finally:
             scratch.unlink(missing_ok=True)
         if (again.rows, again.marks) != (rows, int(marks)) or again.span is None:
@@ -140,26 +160,42 @@ class Exporter:
         for file in await files_between(self.reading, tenant_id, low, high):
             given = {"tenant_id": tenant_id, "low": file.low, "high": file.high}
             shadows = await self._ids(queries.shadows, given)
-            held = await summed([await self.files.fetch(file)], self.columns, IN_LIST, {"without": places(shadows)})
+            held = await summed(
+                [await self.files.fetch(file)], self.columns, IN_LIST, {"without": places(shadows)}, pace=self.pace
+            )
             if held.rows or file.rows <= SMALL_ROWS:
                 found[file] = list(shadows)
         return found
 
-    # ── asking in the snapshot ──
+    # ── asking ──
 
-    @asynccontextmanager
-    async def _csv(self, due: Due, span: dict[str, Any]) -> AsyncIterator[Path]:
-        path = self.files.scratch("csv")
+    async def _take(self, csv: Path, due: Due, given: dict[str, Any]) -> _Taken:
+        """The due rows from `low` on, as many as a file has, slice by slice. Each slice is of one snapshot, and soon over: rows that change
+        meanwhile could not be cleaned up behind it, and all who read or count on the rows that change most would have to step over the dead.
+        """
+        taken, size = _Taken(), min(SLICE_ROWS, FILE_ROWS_MAX)
         out = ", ".join(column.out for column in self.columns)
-        try:
-            with path.open("wb") as file:
-                statement = self._due(queries.export, due, columns=out)
-                async with self.reading.cursor() as cursor, cursor.copy(statement, span) as copy:
-                    async for data in copy:
-                        file.write(data)
-            yield path
-        finally:
-            path.unlink(missing_ok=True)
+        look, export = self._due(queries.slice, due, rows=str(size)), self._due(queries.export, due, columns=out)
+        sums = self._due(queries.marks, due, mark=postgres_mark(self.columns))
+        low, seen = given["low"], size
+        with csv.open("wb") as file:
+            while seen == size and taken.rows + size <= FILE_ROWS_MAX:
+                async with self.reading.transaction():
+                    await self.reading.execute(queries.snapshot)
+                    await plan_by_index(self.reading, sorts=True)
+                    seen, here, first, stay, last = await self._row(look, {**given, "low": low})
+                    if here:
+                        span = {**given, "low": low, "high": UUID(int=last.int + 1)}
+                        async with self.reading.cursor() as cursor, cursor.copy(export, span) as copy:
+                            async for data in copy:
+                                file.write(data)
+                        rows, marks = await self._row(sums, span)
+                        taken.rows, taken.marks, taken.first = taken.rows + rows, taken.marks + marks, taken.first or first
+                    taken.kept += stay or ()
+                low = UUID(int=last.int + 1) if seen else low
+                await self.pace.pause()
+        taken.next = low if seen == size else None
+        return taken
 
     def _due(self, query: LiteralString, due: Due, **words: LiteralString) -> LiteralString:
         for name, word in {"due": due.condition, **words}.items():

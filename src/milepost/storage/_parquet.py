@@ -13,6 +13,7 @@ the order that they need.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,12 +21,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from tempfile import gettempdir
-from threading import Lock
+from threading import Lock, local
 from typing import Any
 from uuid import UUID
 
 from milepost.activity import HASH_MASK
-from milepost.background import give_way
+from milepost.background import Pace, give_way
 from milepost.errors import MilepostError
 from milepost.storage._cold_columns import ColdColumn, duck_mark
 
@@ -46,7 +47,8 @@ __all__ = [
 MEMORY = "512MB"
 THREADS = 1  # a second one would take what readers and loads have
 BAND_ROWS, PIECE_ROWS = 24_576, 12_288  # smaller: a moment costs more, larger: a group does
-LEVEL = 15  # of zstd: 6 takes a fourteenth more bytes and a third of the time
+LEVEL = 6  # of zstd: 15 takes a fifteenth less bytes and three times as long
+TURN_ROWS = 512  # looked at or written between two looks at the pace, about
 LINE_BYTES_MAX = 128 * 1024 * 1024
 PARAMETER = re.compile(r"\$([a-z_][a-z0-9_]*)")
 NEWEST_FIRST, OLDEST_FIRST = "c.us DESC, c.hash DESC", "c.us, c.hash"
@@ -80,9 +82,26 @@ def _database() -> Any:
     import duckdb  # 40 ms and 30 MB that a process without an archive need not pay
 
     config = {"autoinstall_known_extensions": False, "autoload_known_extensions": False, "threads": THREADS}
-    return duckdb.connect(
+    database = duckdb.connect(
         ":memory:", config={**config, "memory_limit": MEMORY, "temp_directory": f"{gettempdir()}/milepost-duckdb"}
     )
+    database.create_function("milepost_turn", _turn, ["BIGINT"], "BOOLEAN", side_effects=True)
+    atexit.register(database.close)  # with a function of ours in it, it is not closed by itself
+    return database
+
+
+_at_work = local()
+
+
+def _turn(_: int) -> bool:
+    """Called by DuckDB in the middle of a statement, in the thread that runs it, which rests if it is time."""
+    _at_work.pace.rest()
+    return True
+
+
+def _turns(pace: Pace | None) -> str:
+    """A condition on cold rows that is always true, and looks at the pace now and then."""
+    return "true" if pace is None else f"CASE WHEN hash & {TURN_ROWS - 1} = 0 THEN milepost_turn(us) ELSE true END"
 
 
 _opening = Lock()
@@ -109,9 +128,15 @@ async def in_thread(statement: str, parameters: Mapping[str, Any] | None = None)
     return await asyncio.to_thread(lambda: _run(statement, parameters).fetchall())
 
 
-async def _behind(statement: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
-    """As `in_thread`, with what others leave of the processors."""
-    return await asyncio.get_running_loop().run_in_executor(_giving_way, lambda: _run(statement, parameters).fetchall())
+async def _behind(statement: str, parameters: Mapping[str, Any] | None, pace: Pace | None) -> list[tuple[Any, ...]]:
+    """As `in_thread`, with what others leave of the processors, at a pace."""
+
+    def work() -> list[tuple[Any, ...]]:
+        _at_work.pace = pace
+        found: list[tuple[Any, ...]] = _run(statement, parameters).fetchall()
+        return found
+
+    return await asyncio.get_running_loop().run_in_executor(_giving_way, work)
 
 
 _giving_way = ThreadPoolExecutor(1, "milepost-archive", initializer=give_way)
@@ -140,42 +165,62 @@ async def write(
     sources: Sequence[Source] = (),
     without: str = "false",
     parameters: Mapping[str, Any] | None = None,
+    pace: Pace | None = None,
 ) -> None:
     """A file of the rows in `csv`, as `ColdColumn.out` gives them, and of those of `sources` that are not `without`."""
-    parts = []
-    if csv is not None:
-        declared = ", ".join(
-            f"'{column.name}': '{column.duck if column.duck != 'BIGINT[]' else 'VARCHAR'}'" for column in columns
-        )
-        picked = ", ".join(
-            f"string_split(regexp_replace({c.name}, '[{{}}]', '', 'g'), ',')::BIGINT[] AS {c.name}"
-            if c.duck == "BIGINT[]"
-            else c.name
-            for c in columns
-        )
-        parts.append(
-            f"SELECT {picked} FROM read_csv({_quoted(csv)}, auto_detect = false, columns = {{{declared}}}, {_CSV},"
-            f" parallel = false, max_line_size = {LINE_BYTES_MAX}, buffer_size = {2 * LINE_BYTES_MAX})"
-        )
-    if sources:
-        named = ", ".join(f"c.{column.name}" for column in columns)
-        parts.append(f"SELECT {named} FROM {_from(sources, columns)} WHERE NOT ({without})")
-    names = ", ".join(column.name for column in columns)
-    band = f"(row_number() OVER (ORDER BY more_groups IS NOT NULL, group_id, us, hash) - 1) // {BAND_ROWS}"
+
+    def rows(names: Sequence[str]) -> str:
+        parts = []
+        if csv is not None:
+            parts.append(f"SELECT {', '.join(names)} FROM {_of_csv(csv, columns)} WHERE {_turns(pace)}")
+        if sources:
+            named = ", ".join(f"c.{name}" for name in names)
+            parts.append(f"SELECT {named} FROM {_from(sources, columns)} WHERE NOT ({without}) AND {_turns(pace)}")
+        return f"({' UNION ALL '.join(parts)})"
+
+    # Bands are counted with little in hand, and the rows sorted once: a sort ends in one go, without a turn. Turns of the writing are taken
+    # where a column comes from: as a condition DuckDB would look at them before the sort, with those of the reading.
+    names = [column.name for column in columns]
+    band = f"(row_number() OVER (ORDER BY more_groups IS NOT NULL, group_id, us, hash) - 1) // {BAND_ROWS} AS band"
+    bands = f"(SELECT us, hash, {band} FROM {rows(('us', 'hash', 'group_id', 'more_groups'))})"
+    banded = f"SELECT * FROM {rows(names)} JOIN {bands} USING (us, hash) ORDER BY band, us, hash"
+    written = [f"CASE WHEN {_turns(pace)} THEN us END AS us" if name == "us" else name for name in names]
     await _behind(
-        f"COPY (SELECT {names} FROM ({' UNION ALL '.join(parts)}) ORDER BY {band}, us, hash) TO {_quoted(target)}"
+        f"COPY (SELECT {', '.join(written)} FROM ({banded})) TO {_quoted(target)}"
         f" (FORMAT parquet, CODEC zstd, COMPRESSION_LEVEL {LEVEL}, ROW_GROUP_SIZE {PIECE_ROWS}, PARQUET_VERSION v2)",
         parameters,
+        pace,
+    )
+
+
+def _of_csv(csv: Path, columns: Sequence[ColdColumn]) -> str:
+    """A relation of the rows in it."""
+    declared = ", ".join(f"'{column.name}': '{column.duck if column.duck != 'BIGINT[]' else 'VARCHAR'}'" for column in columns)
+    picked = ", ".join(
+        f"string_split(regexp_replace({c.name}, '[{{}}]', '', 'g'), ',')::BIGINT[] AS {c.name}"
+        if c.duck == "BIGINT[]"
+        else c.name
+        for c in columns
+    )
+    return (
+        f"(SELECT {picked} FROM read_csv({_quoted(csv)}, auto_detect = false, columns = {{{declared}}}, {_CSV},"
+        f" parallel = false, max_line_size = {LINE_BYTES_MAX}, buffer_size = {2 * LINE_BYTES_MAX}))"
     )
 
 
 async def summed(
-    sources: Sequence[Source], columns: Sequence[ColdColumn], where: str = "true", parameters: Mapping[str, Any] | None = None
+    sources: Sequence[Source],
+    columns: Sequence[ColdColumn],
+    where: str = "true",
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    pace: Pace | None = None,
 ) -> Sum:
     rows = await _behind(
         f"SELECT count(*), coalesce(sum({duck_mark(columns)}::HUGEINT), 0), min((c.us, c.hash)), max((c.us, c.hash))"
-        f" FROM {_from(sources, columns)} WHERE {where}",
+        f" FROM {_from(sources, columns)} WHERE ({where}) AND {_turns(pace)}",
         parameters,
+        pace,
     )
     count, marks, first, last = rows[0]
     return Sum(rows=count, marks=int(marks), span=None if first is None else (*_pair(first), *_pair(last)))

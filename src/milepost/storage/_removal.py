@@ -7,7 +7,7 @@ corrected or retracted since the export is named by the journal, and stays.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from time import monotonic
 from typing import Any, LiteralString
 from uuid import UUID
@@ -17,10 +17,8 @@ from milepost.activity import activity_id
 from milepost.errors import MilepostError
 from milepost.postgres import Connection, load_queries, translated
 from milepost.schema.patience import patiently
-from milepost.storage._cold_columns import ColdColumn
-from milepost.storage._export import Exported
+from milepost.storage._export import Exported, Exporter
 from milepost.storage._parquet import read
-from milepost.storage.cold_files import ColdFiles
 from milepost.storage.manifest import hold_lane
 from milepost.storage.partitions import Partition
 from milepost.storage.partitions import queries as partitions
@@ -89,16 +87,15 @@ async def drop_partition(owner: Connection, partition: Partition, exported: Mapp
     return True
 
 
-async def thin(owner: Connection, files: ColdFiles, columns: Sequence[ColdColumn], tenant_id: int, exported: Exported) -> int:
-    """Removes what was exported, batch by batch, each with the lane held; rests in between as long as a batch took. → rows."""
-    removed = 0
+async def thin(exporter: Exporter, tenant_id: int, exported: Exported) -> int:
+    """Removes what was exported, batch by batch, each with the lane held, and with the exporter's pace in between. → rows."""
+    owner, removed = exporter.owner, 0
     for file in exported.new:
-        source = await files.fetch(file)
-        rows = await read([source], columns[:2], picked=["c.us", "c.hash"], order="c.us, c.hash")
+        source = await exporter.files.fetch(file)
+        rows = await read([source], exporter.columns[:2], picked=["c.us", "c.hash"], order="c.us, c.hash")
         ids = [UUID(int=activity_id(us, hashed)) for us, hashed in rows]
         for first in range(0, len(ids), BATCH_ROWS):
             batch = ids[first : first + BATCH_ROWS]
-            began = monotonic()
             span = {"low": batch[0], "high": UUID(int=batch[-1].int + 1)}
             with translated(owner):
                 async with owner.transaction():
@@ -108,7 +105,7 @@ async def thin(owner: Connection, files: ColdFiles, columns: Sequence[ColdColumn
                     removed += (await owner.execute(queries.remove, given)).rowcount
                     faults.reach("archive.before_thin")
             faults.reach("archive.thinned")
-            await asyncio.sleep(monotonic() - began)
+            await exporter.pace.pause()
     return removed
 
 

@@ -24,7 +24,7 @@ import structlog
 
 from milepost import faults
 from milepost.activity import id_from
-from milepost.background import ONE_PROCESSOR
+from milepost.background import ONE_PROCESSOR, Pace
 from milepost.errors import Timeout
 from milepost.postgres import Connection, Database, advisory_lock, load_queries, translated
 from milepost.schema.models import current_model
@@ -83,7 +83,9 @@ async def run_once(
                 if chosen is None:
                     return done
                 chosen = chosen.unless(_RESTORED, at=now or datetime.now(UTC))
-                exporter = Exporter(owner=owner, reading=reading, files=files, columns=columns_of_row(current.compiled.columns))
+                columns = columns_of_row(current.compiled.columns)
+                pace = Pace(db.settings.archive_share)
+                exporter = Exporter(owner=owner, reading=reading, files=files, columns=columns, pace=pace)
                 for partition in await list_partitions(owner):
                     if partition.high <= id_from(chosen.border):
                         on_progress(partition.name)
@@ -141,7 +143,7 @@ async def _partition(
             done.dropped.append(partition.name)
         else:
             for tenant_id, one in exported.items():
-                await thin(owner, exporter.files, exporter.columns, tenant_id, one)
+                await thin(exporter, tenant_id, one)
             done.thinned.append(partition.name)
     except Timeout as error:
         _log.warning("the removal of what is archived did not get its lock", part=partition.name, error=str(error))

@@ -23,25 +23,15 @@ SELECT EXISTS (SELECT FROM milepost.filling WHERE tenant_id = %(tenant_id)s)
 -- How far the tenant was loaded in this snapshot: what a later load touches is named by the journal from here on.
 SELECT coalesce(max(position), 0) FROM milepost.journal WHERE tenant_id = %(tenant_id)s
 
--- name: counted
--- How many rows are due, and how many stay.
-SELECT count(*) FILTER (WHERE d.due), count(*) FILTER (WHERE NOT d.due) FROM (
-    SELECT ({due}) IS TRUE AS due FROM milepost.activity s
+-- name: slice
+-- The next rows of a tenant in a partition: how many they are, how many of them are due, the first that is, those that stay, and the last.
+SELECT count(*), count(*) FILTER (WHERE d.due), (array_agg(d.id) FILTER (WHERE d.due))[1],
+    array_agg(d.id) FILTER (WHERE NOT d.due), (array_agg(d.id))[count(*)]
+FROM (
+    SELECT s.id, ({due}) IS TRUE AS due FROM milepost.activity s
     WHERE s.tenant_id = %(tenant_id)s AND s.id >= %(low)s AND s.id < %(high)s
+    ORDER BY s.id LIMIT {rows}
 ) d
-
--- name: kept
--- Those that stay, if they are few.
-SELECT s.id FROM milepost.activity s
-WHERE s.tenant_id = %(tenant_id)s AND s.id >= %(low)s AND s.id < %(high)s AND ({due}) IS NOT TRUE
-LIMIT %(most)s
-
--- name: chunks
--- The first id of each file, by as many rows as a file has.
-SELECT d.id FROM (
-    SELECT s.id, row_number() OVER (ORDER BY s.id) AS n FROM milepost.activity s
-    WHERE s.tenant_id = %(tenant_id)s AND s.id >= %(low)s AND s.id < %(high)s AND {due}
-) d WHERE d.n %% %(rows)s = 1 ORDER BY d.id
 
 -- name: export
 -- The due rows of a file, as its columns have them.
@@ -52,7 +42,7 @@ COPY (
 ) TO STDOUT (FORMAT csv, NULL '\N')
 
 -- name: marks
--- The same rows, counted and summed up in PostgreSQL: what is read back from the store must come to this.
+-- A slice of the same rows, counted and summed up in PostgreSQL: what is read back from the store must come to the sum of these.
 SELECT count(*), coalesce(sum({mark}), 0) FROM milepost.activity s
 WHERE s.tenant_id = %(tenant_id)s AND s.id >= %(low)s AND s.id < %(high)s AND {due}
 
