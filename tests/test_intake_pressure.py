@@ -258,7 +258,7 @@ async def test_a_flood_beside_another_tenant_has_one_request_under_way() -> None
     arrivals.clock.now += 0.2
     await arrivals.end(2)
     assert arrivals.shares.flooding == 1
-    assert (arrivals.shares.rest_s(1, 0.002), arrivals.shares.rest_s(2, 0.002)) == (0.002, 0.0)
+    assert (arrivals.shares.rest_s(1, 0.002), arrivals.shares.rest_s(2, 0.002)) == (0.012, 0.0)
     await arrivals.send(1, 8)
     assert arrivals.count(1) == 8
     await arrivals.end(1, 7)

@@ -6,8 +6,8 @@
 Taking turns bounds what others wait for here by one piece of the flood's, but not what they wait for elsewhere: a flood that is taken
 as fast as it comes keeps every core busy, with its requests, its commits and its loads, and each step of another tenant's request
 then waits for one. A flood whose next request is taken when the last one is durable leaves room, and has nothing refused: its requests
-wait, in order, and its batches may be as large as ever. Where one of these is long work, it rests between its pieces as long as each took
-(`rest_s`): a few large bodies would else be taken at twice the rate at which they can be loaded, at the cost of everybody's time.
+wait, in order, and its batches may be as large as ever. Where one of these is long work, it rests between its pieces, six times as long as each
+took (`rest_s`): a few large bodies would else be taken at twice the rate at which they can be loaded, at the cost of everybody's time.
 
 Who has that coming: whoever has more than `SHARE_MAX` of the process's requests, and more than `REQUESTS_MIN` at a time, in the mean
 of the last moments (half of what a mean is made of is from the last 0.2 s). Those that wait count as well, so that it stays so for as
@@ -31,6 +31,7 @@ FORGOTTEN = 0.001  # requests at a time: who has fewer does not send any more (t
 SHARE_MAX = 2 / 3
 REQUESTS_MIN = 2.0
 UNDER_WAY_MAX = 1
+REST = 6.0  # by what a piece took: with 3 others have twice their own time, with 7 hardly more than that
 
 
 @dataclass(kw_only=True)
@@ -86,7 +87,7 @@ class Shares:
 
     def rest_s(self, tenant_id: int, took_s: float) -> float:
         """How long to leave the processor to others after a piece of a tenant's work that took so long."""
-        return took_s if tenant_id == self._flooding else 0.0
+        return REST * took_s if tenant_id == self._flooding else 0.0
 
     def _may_go(self, tenant_id: int, tenant: _Tenant) -> bool:
         return tenant_id != self._flooding or tenant.under_way < UNDER_WAY_MAX
