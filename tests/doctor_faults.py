@@ -38,6 +38,7 @@ LIMITS: dict[str, float] = {
     "autovacuum_behind.tables_min": 1,
     "autovacuum_behind.waiting_s_min": 0,
     "stale_statistics.changed_min": 30_000,
+    "stale_statistics.waiting_s_min": 0,
     "wraparound.age_min": 2_500,
     "oversized_rows.bytes_min": 500_000,
     "crowded_pages.updates_min": 15_000,

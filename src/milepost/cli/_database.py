@@ -51,7 +51,9 @@ def opened(settings: Settings, *, system: str | None = None, remember: bool = Fa
         return
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     with EmbeddedServer.start(settings.data_dir, bin_dir=settings.pg_bin) as server:
-        url = server.ensure_database(_chosen(settings, system, remember=remember))
+        name = _chosen(settings, system, remember=remember)
+        url = server.ensure_database(name)
+        server.count_statements(name)
         if not guard:
             yield url
             return

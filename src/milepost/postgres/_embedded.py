@@ -138,6 +138,15 @@ class EmbeddedServer:
                     connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         return self.url(name)
 
+    def count_statements(self, name: str) -> None:
+        """Which statements take the time in a database is counted from now on, where this server can."""
+        with translated(), psycopg.connect(self.url(name), autocommit=True, connect_timeout=CONNECT_S) as connection:
+            row = connection.execute("SHOW shared_preload_libraries").fetchone()
+            if row is not None and "pg_stat_statements" in row[0]:
+                # Another process may make it in between.
+                with suppress(psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
+                    connection.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+
     def clone_database(self, template: str, name: str) -> str:
         """The URL of the new database `name`, a copy of `template`, to which nobody may be connected."""
         with translated(), self._connect() as connection:

@@ -35,6 +35,9 @@ CHECK = Check(
     limits={
         "changed_min": Limit(value=50_000, unit="rows", why="Fewer change no plan."),
         "part_min": Limit(value=0.5, unit="of the rows", why="Autovacuum analyzes at 10 % by default; half is long past it."),
+        "waiting_s_min": Limit(
+            value=300, unit="s", why="Autovacuum looks once a minute, and analyzes one table after the other."
+        ),
     },
     query=queries.rows,
     judge=judge,
