@@ -58,7 +58,7 @@ class Exported:
 
 @dataclass(kw_only=True)
 class _Taken:
-    """What was taken for one file. first: id of its rows. kept: ids that stay. next: where the next file begins; None: that was all."""
+    """What was taken for one file. first: id of its rows. kept: ids that stay, no more than tell that they are too many. next: where the next file begins; None: that was all."""
 
     rows: int = 0
     marks: Decimal = Decimal(0)
@@ -81,9 +81,8 @@ class Exporter:
         given = {**due.parameters, "tenant_id": tenant_id, "low": low, "high": high}
         if await self._one(queries.filling, given):
             return Exported(kept=None)
-        position = await self._one(
-            queries.position, given
-        )  # before all that is read: what is loaded later is named by the journal
+        # Before all that is read: what is loaded later is named by the journal.
+        position = await self._one(queries.position, given)
         new, old, rows, kept = list[ColdFile](), dict[ColdFile, list[UUID]](), 0, list[UUID]()
         first, at = None, low if low < high else None
         while at is not None:
@@ -191,7 +190,7 @@ class Exporter:
                                 file.write(data)
                         rows, marks = await self._row(sums, span)
                         taken.rows, taken.marks, taken.first = taken.rows + rows, taken.marks + marks, taken.first or first
-                    taken.kept += stay or ()
+                    taken.kept += (stay or ())[: KEPT_MAX + 1 - len(taken.kept)]
                 low = UUID(int=last.int + 1) if seen else low
                 await self.pace.pause()
         taken.next = low if seen == size else None
