@@ -70,6 +70,10 @@ def test_a_pace_rests_in_proportion(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not clock.slept[0] and clock.slept[-2:] == [pytest.approx(0.03), background.REST_MAX_S]
     assert sum(clock.slept[:-1]) == pytest.approx(3 * (worked - 5.0 - background.FREE_S), rel=0.1)
     assert whole.due is False
+    clock.now += 1.0
+    assert pace.due
+    pace.hurry()
+    assert pace.due is False
 
 
 async def test_a_file_is_written_at_a_pace(tmp_path: Path) -> None:

@@ -191,6 +191,24 @@ async def test_what_changes_between_slices(api: Api, monkeypatch: pytest.MonkeyP
     assert (checked.rows, checked.damaged) == (60, [])
 
 
+async def test_what_stays_is_walked_in_strides(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing is due, a look has more and more rows: a partition that stays costs each run little."""
+    monkeypatch.setattr(_export, "SLICE_ROWS", 10)
+    await api.send(*(minute_of(n) for n in range(60)))
+    await indexed(api)
+    async with await api.services.db.owner() as owner:
+        name = await value(owner, "SELECT name FROM milepost.tenant WHERE tenant_id = %s", (api.tenant_id,))
+    looks = 0
+
+    async def pause(_: Pace) -> None:
+        nonlocal looks
+        looks += 1
+
+    monkeypatch.setattr(Pace, "pause", pause)
+    done = await run_once(api.services.db, due=Due(condition="false", parameters={}, border=EVERYTHING.border), tenant=name)
+    assert (done.rows, looks, await hot(api)) == (0, 3, 60)  # ten, forty, and the last ten
+
+
 async def test_every_column_is_archived(api: Api) -> None:
     """A column that the activity table gains is either archived, or said by others: forgotten, it would be lost with each month."""
     columns = columns_of_row(api.services.models.current.compiled.columns)

@@ -54,6 +54,10 @@ class Pace:
             await asyncio.sleep(self._owed())
             self._began = time.monotonic()
 
+    def hurry(self) -> None:
+        """What is under way is to end as soon as it can: no rest any more."""
+        self._per_worked = 0.0
+
     def _owed(self) -> float:
         worked = time.monotonic() - self._began
         free = min(self._free, worked)

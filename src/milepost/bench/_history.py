@@ -103,7 +103,7 @@ async def make_history(
     devices: int = 200,
 ) -> History:
     """The server that it is made in is stopped at the end."""
-    own = Settings(data_dir=folder, lanes=1, pg_bin=settings.pg_bin)
+    own = Settings(data_dir=folder, lanes=1, pg_bin=settings.pg_bin, archive_share=settings.archive_share)
     counts = {"days": days, "actors": actors, "groups": groups, "objects": objects, "devices": devices}
     shares = {"bench": rows - rows * 39 // 100 - rows // 100, "other": rows * 39 // 100, "small": rows // 100}
     with EmbeddedServer.start(folder / "data", bin_dir=settings.pg_bin) as server:

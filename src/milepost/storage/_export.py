@@ -36,7 +36,8 @@ __all__ = ["IN_LIST", "Exported", "Exporter"]
 queries = load_queries(__package__, "archive.sql")
 
 FILE_ROWS_MAX = 250_000
-SLICE_ROWS = 1_000  # that one statement looks at: some milliseconds
+SLICE_ROWS = 1_000  # that are read at once: some milliseconds; and where none is due, up to so many times as many
+IDLE_SLICES = 16
 SMALL_ROWS = 25_000  # of a file that is put together with what comes to its span
 KEPT_MAX = 5_000  # rows that may stay of a partition that goes as a whole
 IN_LIST = "(c.us::HUGEINT * 4611686018427387904) + c.hash IN (SELECT unnest($without::HUGEINT[]))"
@@ -172,17 +173,19 @@ class Exporter:
         """The due rows from `low` on, as many as a file has, slice by slice. Each slice is of one snapshot, and soon over: rows that change
         meanwhile could not be cleaned up behind it, and all who read or count on the rows that change most would have to step over the dead.
         """
-        taken, size = _Taken(), min(SLICE_ROWS, FILE_ROWS_MAX)
-        out = ", ".join(column.out for column in self.columns)
-        look, export = self._due(queries.slice, due, rows=str(size)), self._due(queries.export, due, columns=out)
+        taken, least = _Taken(), min(SLICE_ROWS, FILE_ROWS_MAX)
+        export = self._due(queries.export, due, columns=", ".join(column.out for column in self.columns))
         sums = self._due(queries.marks, due, mark=postgres_mark(self.columns))
-        low, seen = given["low"], size
+        low, size, more = given["low"], least, True
         with csv.open("wb") as file:
-            while seen == size and taken.rows + size <= FILE_ROWS_MAX:
+            while more and taken.rows + size <= FILE_ROWS_MAX:
+                look = self._due(queries.slice, due, rows=str(size))
                 async with self.reading.transaction():
                     await self.reading.execute(queries.snapshot)
                     await plan_by_index(self.reading, sorts=True)
-                    seen, here, first, stay, last = await self._row(look, {**given, "low": low})
+                    seen, here, first, stay, last = await self._row(
+                        look, {**given, "low": low, "room": KEPT_MAX + 1 - len(taken.kept)}
+                    )
                     if here:
                         span = {**given, "low": low, "high": UUID(int=last.int + 1)}
                         async with self.reading.cursor() as cursor, cursor.copy(export, span) as copy:
@@ -190,10 +193,11 @@ class Exporter:
                                 file.write(data)
                         rows, marks = await self._row(sums, span)
                         taken.rows, taken.marks, taken.first = taken.rows + rows, taken.marks + marks, taken.first or first
-                    taken.kept += (stay or ())[: KEPT_MAX + 1 - len(taken.kept)]
-                low = UUID(int=last.int + 1) if seen else low
+                    taken.kept += stay or ()
+                more, low = seen == size, UUID(int=last.int + 1) if seen else low
+                size = least if here else min(4 * size, IDLE_SLICES * least, FILE_ROWS_MAX)
                 await self.pace.pause()
-        taken.next = low if seen == size else None
+        taken.next = low if more else None
         return taken
 
     def _due(self, query: LiteralString, due: Due, **words: LiteralString) -> LiteralString:

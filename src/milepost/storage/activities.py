@@ -59,8 +59,8 @@ _ATTACHED = (
 
 
 class Presenter:
-    """Selects and presents activities; its columns sort nothing, so pages may be planned without sorts. columns: every column that a model ever added (`CompiledModel.columns`). files: of the archive;
-    None: where only what is in PostgreSQL is read. attached: verbs whose activities may name files (`Model.verbs_with_files`).
+    """Selects and presents activities; its columns sort nothing, so that pages may be planned without sorts. columns: every column that a
+    model ever added (`CompiledModel.columns`). files: of the archive; None: where only what is in PostgreSQL is read. attached: verbs whose activities may name files (`Model.verbs_with_files`).
     """
 
     def __init__(

@@ -71,7 +71,7 @@ async def run_once(
     """Archive all that is due. due: what is, if not what the model says. tenant: only this one's. settle_s: how long older transactions are
     waited for, in each partition.
     """
-    done = ArchiveRun()
+    done, pace = ArchiveRun(), Pace(db.settings.archive_share)
     owner, reading = await db.owner(), await db.owner(settings=ONE_PROCESSOR)
     try:
         async with advisory_lock(owner, LOCK, timeout_s=0):
@@ -84,13 +84,13 @@ async def run_once(
                     return done
                 chosen = chosen.unless(_RESTORED, at=now or datetime.now(UTC))
                 columns = columns_of_row(current.compiled.columns)
-                pace = Pace(db.settings.archive_share)
                 exporter = Exporter(owner=owner, reading=reading, files=files, columns=columns, pace=pace)
                 for partition in await list_partitions(owner):
                     if partition.high <= id_from(chosen.border):
                         on_progress(partition.name)
                         await _partition(exporter, partition, chosen, tenant, settle_s, done)
     finally:
+        pace.hurry()  # where it is cancelled, a file is still being written in a thread, which the process waits for
         await reading.close()
         await owner.close()
     count("archived_rows", done.rows)

@@ -1,7 +1,7 @@
 -- Archiving, as the owner of the tables.
 
 -- name: snapshot
--- All that is asked of a tenant's month is of one moment.
+-- All that is asked of a slice is of one moment.
 SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY
 
 -- name: tenants
@@ -20,13 +20,14 @@ SELECT EXISTS (SELECT FROM milepost.filling WHERE tenant_id = %(tenant_id)s)
                 AND j.ids[1] < %(high)s AND j.ids[cardinality(j.ids)] >= %(low)s)))
 
 -- name: position
--- How far the tenant was loaded in this snapshot: what a later load touches is named by the journal from here on.
+-- How far the tenant was loaded: what a later load touches is named by the journal from here on.
 SELECT coalesce(max(position), 0) FROM milepost.journal WHERE tenant_id = %(tenant_id)s
 
 -- name: slice
--- The next rows of a tenant in a partition: how many they are, how many of them are due, the first that is, those that stay, and the last.
+-- The next rows of a tenant in a partition: how many they are, how many of them are due, the first that is, as many of those that stay as
+-- there is room for, and the last.
 SELECT count(*), count(*) FILTER (WHERE d.due), (array_agg(d.id) FILTER (WHERE d.due))[1],
-    array_agg(d.id) FILTER (WHERE NOT d.due), (array_agg(d.id))[count(*)]
+    (array_agg(d.id) FILTER (WHERE NOT d.due))[1:%(room)s::integer], (array_agg(d.id))[count(*)]
 FROM (
     SELECT s.id, ({due}) IS TRUE AS due FROM milepost.activity s
     WHERE s.tenant_id = %(tenant_id)s AND s.id >= %(low)s AND s.id < %(high)s
