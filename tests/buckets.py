@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from urllib.parse import urlencode
 
-__all__ = ["BUCKET", "KEY", "SECRET", "s3_url"]
+__all__ = ["AZURE_ACCOUNT", "AZURE_KEY", "BUCKET", "KEY", "SECRET", "azure_url", "bucket_url", "s3_url"]
 
 BUCKET, KEY, SECRET = "milepost", "some-key", "some-secret"
+# Those that every Azurite has, and says in its documentation.
+AZURE_ACCOUNT = "devstoreaccount1"
+AZURE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
 
 def s3_url(port: int, *, folder: str = "", secret: str = SECRET) -> str:
@@ -18,3 +21,18 @@ def s3_url(port: int, *, folder: str = "", secret: str = SECRET) -> str:
         "allow_http": "true",
     }
     return f"s3://{BUCKET}/{folder}?{urlencode(options)}"
+
+
+def azure_url(port: int, *, folder: str = "", key: str = AZURE_KEY) -> str:
+    options = {
+        "account_name": AZURE_ACCOUNT,
+        "account_key": key,
+        "endpoint": f"http://127.0.0.1:{port}/{AZURE_ACCOUNT}",
+        "allow_http": "true",
+    }
+    return f"az://{BUCKET}/{folder}?{urlencode(options)}"
+
+
+def bucket_url(kind: str, port: int, folder: str) -> str:
+    """kind: `s3` or `azure`, as the fixture is named."""
+    return azure_url(port, folder=folder) if kind == "azure" else s3_url(port, folder=folder)

@@ -38,7 +38,7 @@ async def completed(api: Api, file_id: str) -> httpx.Response:
 async def uploaded(api: Api, outside: httpx.AsyncClient, data: bytes = PNG, **fields: Any) -> dict[str, Any]:
     """A complete file."""
     found = await asked(api, bytes=len(data), **fields)
-    assert (await put(api, outside, found, data)).status_code == 200
+    assert (await put(api, outside, found, data)).is_success
     answer = await completed(api, found["id"])
     assert answer.status_code == 200, answer.text
     shown: dict[str, Any] = answer.json()

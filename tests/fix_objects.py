@@ -2,23 +2,30 @@
 
 - `s3`: the port of a server of S3 that enforces conditional writes (moto; it accepts any secret), with the bucket `milepost`.
 - `strict_s3`: the port of one that refuses a wrong secret (rclone).
+- `azure`: the port of a server of Azure's blobs (Azurite, which `make stores` fetches; it refuses a wrong key), with the container `milepost`.
 
-`buckets.s3_url` is the setting that leads to one of them.
+`buckets.s3_url` and `buckets.azure_url` are the settings that lead to them.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import shutil
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 import pytest
 
-from buckets import BUCKET, KEY, SECRET
+from buckets import AZURE_ACCOUNT, AZURE_KEY, BUCKET, KEY, SECRET
+
+AZURITE = Path(__file__).parents[1] / ".azurite" / "node_modules" / ".bin" / "azurite-blob"
 
 
 @pytest.fixture(scope="session")
@@ -52,3 +59,39 @@ def strict_s3(tmp_path: Path) -> Iterator[int]:
             yield port
         finally:
             running.kill()
+
+
+@pytest.fixture(scope="session")
+def azure() -> Iterator[int]:
+    program = AZURITE if AZURITE.exists() else shutil.which("azurite-blob")
+    if program is None or shutil.which("node") is None:
+        pytest.skip("there is no Azurite here (`make stores` fetches it), or no node")
+    command = [program, "--blobPort", "0", "--inMemoryPersistence", "--silent", "--disableTelemetry"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as running:
+        assert running.stdout is not None
+        said = []
+        for line in running.stdout:
+            said.append(line)
+            if "successfully listens on http://127.0.0.1:" in line:
+                break
+        else:
+            pytest.fail("Azurite did not start: " + "".join(said))
+        port = int(said[-1].rpartition(":")[2])
+        try:
+            _make_container(port)
+            yield port
+        finally:
+            running.kill()
+
+
+def _make_container(port: int) -> None:
+    """A request as the service wants it signed (Microsoft, Authorize with Shared Key)."""
+    headers = {"x-ms-date": f"{datetime.now(UTC):%a, %d %b %Y %H:%M:%S} GMT", "x-ms-version": "2021-08-06"}
+    of_headers = "".join(f"{name}:{value}\n" for name, value in headers.items())
+    signed = "PUT" + "\n" * 12 + f"{of_headers}/{AZURE_ACCOUNT}/{AZURE_ACCOUNT}/{BUCKET}\nrestype:container"
+    signature = base64.b64encode(hmac.digest(base64.b64decode(AZURE_KEY), signed.encode(), hashlib.sha256)).decode()
+    httpx.put(
+        f"http://127.0.0.1:{port}/{AZURE_ACCOUNT}/{BUCKET}",
+        params={"restype": "container"},
+        headers=headers | {"Authorization": f"SharedKey {AZURE_ACCOUNT}:{signature}"},
+    ).raise_for_status()

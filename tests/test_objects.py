@@ -1,8 +1,9 @@
-"""The object store: the same promises in a folder and in a bucket, and what is told of one that fails."""
+"""The object store: the same promises in a folder and in buckets of S3 and Azure, and what is told of one that fails."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import time
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
@@ -11,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from buckets import s3_url
+from buckets import azure_url, bucket_url, s3_url
 from milepost.errors import Conflict, ObjectDamaged, ObjectMissing, SettingsError, StoreUnavailable
 from milepost.settings import Settings
 from milepost.storage.objects import ObjectStore, digest_of, object_store
@@ -21,11 +22,21 @@ pytest_plugins = ["fix_objects"]
 _numbers = count(1)
 
 
-@pytest.fixture(params=["folder", "bucket"])
+@pytest.fixture(params=["folder", "s3", "azure"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
     if request.param == "folder":
         return ObjectStore((tmp_path / "a folder").as_uri())
-    return ObjectStore(s3_url(request.getfixturevalue("s3"), folder=f"objects-{next(_numbers)}"))
+    return bucket_of(request, request.param)
+
+
+@pytest.fixture(params=["s3", "azure"])
+def bucket(request: pytest.FixtureRequest) -> ObjectStore:
+    return bucket_of(request, request.param)
+
+
+def bucket_of(request: pytest.FixtureRequest, kind: str) -> ObjectStore:
+    """Nothing is in it yet."""
+    return ObjectStore(bucket_url(kind, request.getfixturevalue(kind), f"objects-{next(_numbers)}"))
 
 
 @pytest.fixture
@@ -126,26 +137,33 @@ async def test_what_is_missing_or_damaged_is_named(store: ObjectStore) -> None:
         await store.range("one", 1, 9)
 
 
-async def test_a_signed_url_reads_and_writes_for_who_has_no_credentials(s3: int) -> None:
-    """A bucket hands out URLs; a folder says that it does not."""
-    store = ObjectStore(s3_url(s3, folder="signed"))
-    assert store.signs
+async def test_a_signed_url_reads_and_writes_for_who_has_no_credentials(bucket: ObjectStore) -> None:
+    """A bucket hands out URLs, by which an object gets its type as well; a folder says that it does not."""
+    assert bucket.signs
     async with httpx.AsyncClient() as anybody:
-        answer = await anybody.put(await store.presign("PUT", "one", valid_s=60), content=b"uploaded")
-        assert answer.status_code == 200
-        assert (await anybody.get(await store.presign("GET", "one", valid_s=60))).content == b"uploaded"
+        url, headers = await bucket.presign("PUT", "one", valid_s=60), bucket.upload_headers({"Content-Type": "image/png"})
+        (await anybody.put(url, content=b"uploaded", headers=headers)).raise_for_status()
+        got = await anybody.get(await bucket.presign("GET", "one", valid_s=60))
+        assert (got.content, got.headers["content-type"]) == (b"uploaded", "image/png")
+        assert (await bucket.beginning("one", 2))[1:] == ({"Content-Type": "image/png"}, b"up")
+        unsigned = (await bucket.presign("GET", "one", valid_s=60)).partition("?")[0]
+        assert (await anybody.put(unsigned, content=b"uploaded", headers=headers)).status_code in (400, 403)
     assert not ObjectStore("file:///somewhere").signs
 
 
-async def test_a_wrong_secret_is_told_and_is_not_shown(strict_s3: int) -> None:
+@pytest.mark.parametrize("kind", ["strict_s3", "azure"])
+async def test_a_wrong_secret_is_told_and_is_not_shown(request: pytest.FixtureRequest, kind: str) -> None:
     """The store refuses us: that is `StoreUnavailable`, without the secret in it."""
-    right = ObjectStore(s3_url(strict_s3))
-    await right.put("one", b"abc")
-    assert await right.get("one") == b"abc"
-    wrong = ObjectStore(s3_url(strict_s3, secret="not-the-secret"), timeout_s=3)
+    port, secret = request.getfixturevalue(kind), base64.b64encode(b"not the secret" * 4).decode()
+    if kind == "azure":
+        right, wrong = azure_url(port, folder="secret"), azure_url(port, folder="secret", key=secret)
+    else:
+        right, wrong = s3_url(port), s3_url(port, secret=secret)
+    await ObjectStore(right).put("one", b"abc")
+    assert await ObjectStore(right).get("one") == b"abc"
     with pytest.raises(StoreUnavailable) as caught:
-        await wrong.get("one")
-    assert "not-the-secret" not in str(caught.value)
+        await ObjectStore(wrong, timeout_s=3).get("one")
+    assert secret not in str(caught.value)
 
 
 async def test_a_silent_store_costs_no_more_than_its_time(wire: TcpProxy) -> None:

@@ -286,7 +286,7 @@ class ObjectStore:
             }
             return from_url(self._url, config=options or None, client_options=client, retry_config=retry)  # type: ignore[call-overload]
         except (BaseError, ValueError, TypeError) as error:
-            raise SettingsError(f"object_store_url: it cannot be opened: {error}", setting="object_store_url") from error
+            raise SettingsError(f"object_store_url: it cannot be opened: {_said(error)}", setting="object_store_url") from error
 
     @asynccontextmanager
     async def _deadline(self, path: str, *, more_s: float = 0.0) -> AsyncIterator[None]:
@@ -306,9 +306,13 @@ def _translated(path: str) -> Iterator[None]:
     except (NotFoundError, FileNotFoundError) as error:
         raise ObjectMissing(f"The object {path} is not in the object store.", path=path) from error
     except (BaseError, NotImplementedError, OSError) as error:
-        # Its first line: what follows are the driver's internals, and the request with its credentials.
-        said = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
-        raise StoreUnavailable(f"The object store failed for {path}: {said}", path=path) from error
+        raise StoreUnavailable(f"The object store failed for {path}: {_said(error)}", path=path) from error
+
+
+def _said(error: Exception) -> str:
+    """Its first line: what follows are the driver's internals, and the request with its credentials."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:300] if lines else type(error).__name__
 
 
 def _stored(meta: Mapping[str, Any]) -> StoredObject:
