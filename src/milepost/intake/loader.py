@@ -60,6 +60,7 @@ class Loader:
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._conn: Connection | None = None
+        self._looking = asyncio.Lock()  # one look at a time has the connection
         # The lanes it has, or asks for: `leaving` is set when it is to be left, the task ends when it was.
         self._served: dict[int, tuple[asyncio.Event, asyncio.Task[None]]] = {}
         # By lane: tenants whose load ended a session, which the next one must know.
@@ -89,6 +90,10 @@ class Loader:
 
     async def run_once(self) -> None:
         """One look: say that it lives, and take or leave lanes."""
+        async with self._looking:
+            await self._look()
+
+    async def _look(self) -> None:
         if self._conn is None or self._conn.closed:
             self._conn = await self.db.direct("loader", settings={"statement_timeout": f"{self.settings.lease_s * 1000:.0f}"})
         conn = self._conn
