@@ -339,7 +339,7 @@ CREATE TABLE milepost.activity_version (
     version     integer NOT NULL,
     made_at     timestamptz NOT NULL,
     made_by     text,                            -- an actor, or a key's id; NULL: nobody said
-    why         text,
+    why         text,                            -- '': nobody said
     base        integer,                         -- the version that `stored` is a difference to; NULL: it is the whole
     stored      bytea NOT NULL,                  -- zstd
     digest      bytea NOT NULL,                  -- of the whole, to compare with

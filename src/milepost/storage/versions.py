@@ -45,7 +45,8 @@ __all__ = [
 
 _queries = load_queries(__package__, "versions.sql")
 
-LEVEL = 12
+LEVEL, LEVEL_LONG = 17, 12  # of zstd
+LONG_BYTES = 128 * 1024  # a text from here on would take 17 several times as long, and is hardly shorter by it
 WORTH = 0.9  # of a whole one, that a difference is at most
 LARGE = 2  # a difference of more than the whole by this may be longer than a new whole one
 DEPTH_MAX = 32  # differences in a row
@@ -244,9 +245,10 @@ async def forget_actor(conn: Connection, tenant_id: int, actor: int, name: str) 
 
 
 def _closed(text: bytes, base: bytes | None) -> bytes:
+    level = LEVEL if len(text) < LONG_BYTES else LEVEL_LONG
     if base is None:
-        return zstd.compress(text, level=LEVEL)
-    options: dict[int, int] = {zstd.CompressionParameter.compression_level: LEVEL}
+        return zstd.compress(text, level=level)
+    options: dict[int, int] = {zstd.CompressionParameter.compression_level: level}
     if len(text) > 1 << 20:
         options[zstd.CompressionParameter.enable_long_distance_matching] = 1
         options[zstd.CompressionParameter.window_log] = min(WINDOW_LOG_MAX, (len(text) + len(base)).bit_length())
