@@ -33,9 +33,10 @@ help:
 run: $(READY)
 	@exec $(BIN)/milepost demo --system $(SYSTEM)
 
-# Three at a time: many wait for a clock, a lease or a process more than for a core.
+# Three at a time: many wait for a clock, a lease or a process more than for a core. Each takes a stretch of them, so that what a file shares
+# is made once.
 test: $(READY)
-	@exec $(BIN)/pytest -n 3 $(PYTEST)
+	@exec $(BIN)/pytest -n 3 --dist worksteal $(PYTEST)
 
 # All three, so that one run tells everything.
 lint: $(READY)
