@@ -3,7 +3,9 @@ pages of the archive are read. On `--rows` activities (1,000,000 by default) of 
 
 Archiving is a process of its own, as `milepost archive run` is, and goes partition by partition. While each is archived, loads of 100
 activities and feed pages are timed one after the other, and for as long before it, so that both are measured in turn. All share this
-machine's cores: with two, a process that computes takes a good part of what the others would have.
+machine's cores: with two, a process that computes takes a good part of what the others would have. A page of a team that has little reaches into the
+archive, the sooner the more of it there is. So each partition's p99 is compared with that of just before and just after it, and what is told is the
+median partition's.
 
 A cold page is one of a team's feed, or of all activities, from a moment on that is archived: *first*, with an empty folder of files, and
 *warm*, asked for once more. The store is a folder.
@@ -24,6 +26,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
 from pathlib import Path
+from statistics import median
 from time import perf_counter
 from uuid import UUID
 
@@ -59,6 +62,7 @@ PAGE = 50
 COLD_PAGES = 60
 BATCH = 100
 HOT_MONTHS = 6
+SAMPLES_MIN = 100  # of which a p99 tells something
 OPEN = timedelta(days=1)
 
 
@@ -92,8 +96,8 @@ async def measure(settings: Settings, folder: Path, *, rows: int = 1_000_000) ->
 
 async def _archived(report: Report, history: History, url: str, hot_bytes: int, rows: int) -> None:
     services = await Services.start(history.settings, url)
-    busy: dict[str, list[float]] = {name: [] for name in ("load", "load_quiet", "page", "page_quiet")}
-    took, gone = 0.0, 0
+    quiet, busy = list[_Times](), list[_Times]()
+    took, gone, half = 0.0, 0, 1.0
     try:
         async with services.db.transaction("point") as conn:
             current = await current_model(conn)
@@ -106,15 +110,16 @@ async def _archived(report: Report, history: History, url: str, hot_bytes: int, 
                 pool, _archive, history.settings, url, datetime.min.replace(tzinfo=UTC)
             )
             for part in parts:
+                half = max(1.0, took / max(1, gone) * rows / len(parts) / 2)  # of the time that a partition takes
+                quiet.append(await _beside(asyncio.sleep(half), writer, reader))
                 say(f"archiving {part.name}")
-                quiet = asyncio.create_task(asyncio.sleep(max(1.0, took / max(1, gone) * rows / len(parts) / 2)))
-                await _beside(quiet, writer.one, busy["load_quiet"], reader.hot, busy["page_quiet"])
                 began = perf_counter()
                 running = asyncio.get_running_loop().run_in_executor(
                     pool, _archive, history.settings, url, occurred_at_of(part.high)
                 )
-                await _beside(running, writer.one, busy["load"], reader.hot, busy["page"])
+                busy.append(await _beside(running, writer, reader))
                 took, gone = took + perf_counter() - began, gone + (await running).rows
+            quiet.append(await _beside(asyncio.sleep(half), writer, reader))
         async with await services.db.owner() as owner:
             cold_rows, cold_bytes, files = await (await owner.execute(_queries.cold)).fetchone() or (0, 0, 0)
     finally:
@@ -127,30 +132,38 @@ async def _archived(report: Report, history: History, url: str, hot_bytes: int, 
         Figure(name="archived_files", value=files, unit="files"),
         Figure(name="archive_rate", value=gone / took, unit="rows/s"),
     ]
-    for name, what in (("load", "intake"), ("page", "read")):
-        p99, quiet_p99 = percentile(busy[name], 0.99), percentile(busy[f"{name}_quiet"], 0.99)
+    for what in ("intake", "read"):
+        timed = [
+            (before[what] + after[what], meanwhile[what])
+            for before, meanwhile, after in zip(quiet, busy, quiet[1:], strict=False)
+        ]
+        enough = [one for one in timed if min(map(len, one)) >= SAMPLES_MIN] or timed
+        rounds = [(percentile(around, 0.99), percentile(meanwhile, 0.99)) for around, meanwhile in enough]
         report.figures += [
-            Figure(name=f"{what}_p99_quiet_ms", value=quiet_p99, unit="ms"),
-            Figure(name=f"{what}_p99_archiving_ms", value=p99, unit="ms"),
-            Figure(name=f"{what}_p99_grows", value=p99 / quiet_p99 - 1, unit="of itself", at_most=0.2),
+            Figure(name=f"{what}_p99_quiet_ms", value=median(one for one, _ in rounds), unit="ms"),
+            Figure(name=f"{what}_p99_archiving_ms", value=median(one for _, one in rounds), unit="ms"),
+            Figure(name=f"{what}_p99_grows", value=median(two / one for one, two in rounds) - 1, unit="of itself", at_most=0.2),
         ]
 
 
-async def _beside(
-    until: Awaitable[object], one: Callable[[], Awaitable[None]], times: list[float], other: Callable[[], Awaitable[None]], others: list[float]
-) -> None:  # fmt: skip
-    """Both, over and over, each time timed in milliseconds, until something else is done."""
-    done = asyncio.ensure_future(until)
+_Times = dict[str, list[float]]  # milliseconds of each load and page: intake, read
 
-    async def again(work: Callable[[], Awaitable[None]], kept: list[float]) -> None:
+
+async def _beside(until: Awaitable[object], writer: _Writer, reader: _Pages) -> _Times:
+    """Loads, and pages beside them, over and over, until something else is done."""
+    done = asyncio.ensure_future(until)
+    times: _Times = {"intake": [], "read": []}
+
+    async def again(what: str, work: Callable[[], Awaitable[None]]) -> None:
         while not done.done():
             began = perf_counter()
             await work()
-            kept.append((perf_counter() - began) * 1000)
+            times[what].append((perf_counter() - began) * 1000)
             await asyncio.sleep(0.01)
 
-    await asyncio.gather(again(one, times), again(other, others))
+    await asyncio.gather(again("intake", writer.one), again("read", reader.hot))
     await done
+    return times
 
 
 def _archive(settings: Settings, url: str, border: datetime) -> ArchiveRun:

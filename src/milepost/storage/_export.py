@@ -36,8 +36,8 @@ __all__ = ["IN_LIST", "Exported", "Exporter"]
 queries = load_queries(__package__, "archive.sql")
 
 FILE_ROWS_MAX = 250_000
-SLICE_ROWS = 1_000  # that are read at once: some milliseconds; and where none is due, up to so many times as many
-IDLE_SLICES = 16
+SLICE_ROWS = 300  # that are read at once: some milliseconds; and where none is due, up to so many times as many
+IDLE_SLICES = 64
 SMALL_ROWS = 25_000  # of a file that is put together with what comes to its span
 KEPT_MAX = 5_000  # rows that may stay of a partition that goes as a whole
 IN_LIST = "(c.us::HUGEINT * 4611686018427387904) + c.hash IN (SELECT unnest($without::HUGEINT[]))"
