@@ -147,14 +147,14 @@ def _quoted(path: Path) -> str:
 
 
 def _from(sources: Sequence[Source], columns: Sequence[ColdColumn]) -> str:
-    """A relation `c` of the rows of all these files, with NULL for columns that a file is too old to have."""
-    parts = []
-    for source in sources:
-        named = ", ".join(
-            column.name if column.name in source.columns else f"NULL::{column.duck} AS {column.name}" for column in columns
-        )
-        parts.append(f"SELECT {named} FROM read_parquet({_quoted(source.path)})")
-    return f"({' UNION ALL '.join(parts)}) c"
+    """A relation `c` of the rows of all these files, with NULL for columns that a file is too old to have.
+
+    One reader for all of them: one each, put together by UNION ALL or asked in turn, takes up to twice the time of a processor.
+    """
+    held = {name for source in sources for name in source.columns}
+    named = ", ".join(column.name if column.name in held else f"NULL::{column.duck} AS {column.name}" for column in columns)
+    paths = ", ".join(_quoted(source.path) for source in sources)
+    return f"(SELECT {named} FROM read_parquet([{paths}], union_by_name = true)) c"
 
 
 async def write(

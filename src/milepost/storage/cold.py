@@ -84,7 +84,7 @@ class Cold:
         waiting = await files_between(conn, tenant_id, low, high)
         found: dict[UUID, bytes] = {}
         opened: list[ColdFile] = []
-        ahead, tried = 1, 0
+        ahead, tried = 2, 0  # one statement reads them, and passes over the second as soon as the first has enough
         step, scanned, upper = min(most, STEP_MAX), 0, high
         while waiting:
             opened, waiting = [*opened, *waiting[:ahead]], waiting[ahead:]
@@ -115,7 +115,7 @@ class Cold:
             opened = [file for file in opened if file.low < floor]
             # As many as seem to hold the rest; what little there is of the file that a page begins in would promise far too many.
             seem = -(-tried * (most - len(found)) // len(found)) if found else tried
-            ahead = min(FILES_MAX - tried, seem, 2 * tried)
+            ahead = min(FILES_MAX - tried, seem, 4 * tried)
         return ColdFound(rows=found, end=None)
 
     async def stretch(
@@ -206,11 +206,10 @@ class Cold:
         condition, bounds = bounds_of_ids(low, high)
         sources = await self.files.fetch_all(within)
         parameters = {name: plain(value) for name, value in wanted.parameters.items()} | bounds
-        # Each by itself, so that they may take a processor each.
+        # Each condition by itself, so that they may take a processor each.
         parts = await gather(
             *(
-                read([source], self.columns, where=all_of([condition, one]), parameters=parameters, limit=limit)
-                for source in sources
+                read(sources, self.columns, where=all_of([condition, one]), parameters=parameters, limit=limit)
                 for one in wanted.stored or ("true",)
             )
         )
