@@ -89,3 +89,15 @@ async def test_rows_come_in_the_order_that_is_asked_for(source: _parquet.Source)
     assert [row[:2] for row in newest] == places[: -300 - 1 : -1]
     oldest = await _parquet.read([source], COLUMNS, order=_parquet.OLDEST_FIRST)
     assert [row[:2] for row in oldest] == places
+
+
+@pytest.mark.parametrize("older_first", [True, False])
+async def test_a_file_may_lack_a_column_that_another_has(source: _parquet.Source, tmp_path: Path, older_first: bool) -> None:
+    """Read together, in whichever order: its rows have NULL there, the others' rows what they had; and one that all lack is NULL."""
+    fewer = tuple(column for column in COLUMNS if column.name not in ("verb", "status"))
+    older = _parquet.Source(path=tmp_path / "older.parquet", columns=tuple(column.name for column in fewer))
+    await _parquet.write(older.path, fewer, csv=None, sources=[source])
+    both = [older, source] if older_first else [source, older]
+    rows = await _parquet.read(both, COLUMNS, picked=["c.verb", "c.status", "c.actor_id"])
+    assert sorted(rows, key=str) == [("run", None, 1)] * ROWS + [(None, None, 1)] * ROWS
+    assert await _parquet.read([older], COLUMNS, picked=["c.verb"], where="c.verb IS NOT NULL") == []

@@ -24,7 +24,7 @@ from uuid import UUID, uuid5
 import msgspec
 
 from milepost.bench._report import Figure, Report, percentile
-from milepost.errors import ObjectDamaged
+from milepost.errors import MilepostError, ObjectDamaged
 from milepost.postgres import Database, EmbeddedServer, load_queries
 from milepost.schema import migrate
 from milepost.settings import Settings
@@ -45,7 +45,10 @@ async def measure(settings: Settings, folder: Path, history: Path | None = None)
     written, read = list[float](), list[float]()
     edits = list(_made_up() if history is None else _edits(history))
     often = Counter(name for name, _ in edits)
-    copied = sum(len(msgspec.json.encode(content)) for name, content in edits if often[name] > 1)
+    edits = [(name, content) for name, content in edits if often[name] > 1]
+    if not edits:
+        raise MilepostError("No document of the history was ever edited.")
+    copied = sum(len(msgspec.json.encode(content)) for _, content in edits)
     tenants = range(1, 1 + max(1, round(COPIED_BYTES / copied)))
     contents: dict[str, list[Any]] = {}
     with EmbeddedServer.start(folder / "data", bin_dir=settings.pg_bin) as server:
@@ -70,7 +73,7 @@ async def measure(settings: Settings, folder: Path, history: Path | None = None)
                     )
                     written.append(1000 * (perf_counter() - began))
             for name, every in contents.items():
-                for number in {len(every), len(every) // 2 + 1} if len(every) > 1 else ():
+                for number in (len(every), len(every) // 2 + 1):
                     for tenant in tenants:
                         began = perf_counter()
                         found = await read_version(conn, tenant, _id(tenant, name), number)

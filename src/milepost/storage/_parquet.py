@@ -149,7 +149,7 @@ def _quoted(path: Path) -> str:
 def _from(sources: Sequence[Source], columns: Sequence[ColdColumn]) -> str:
     """A relation `c` of the rows of all these files, with NULL for columns that a file is too old to have.
 
-    One reader for all of them: one each, put together by UNION ALL or asked in turn, takes up to twice the time of a processor.
+    One reader has them all: with one for each, by UNION ALL or in turn, a processor works up to twice as long.
     """
     held = {name for source in sources for name in source.columns}
     named = ", ".join(column.name if column.name in held else f"NULL::{column.duck} AS {column.name}" for column in columns)
