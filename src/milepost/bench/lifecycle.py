@@ -62,6 +62,7 @@ PAGE = 50
 COLD_PAGES = 60
 BATCH = 100
 HOT_MONTHS = 6
+QUIET_S_MAX = 30.0
 SAMPLES_MIN = 100  # of which a p99 tells something
 OPEN = timedelta(days=1)
 
@@ -110,7 +111,8 @@ async def _archived(report: Report, history: History, url: str, hot_bytes: int, 
                 pool, _archive, history.settings, url, datetime.min.replace(tzinfo=UTC)
             )
             for part in parts:
-                half = max(1.0, took / max(1, gone) * rows / len(parts) / 2)  # of the time that a partition takes
+                # Of the time that a partition takes, as far as is known: the first one may be too small to tell.
+                half = min(QUIET_S_MAX, max(1.0, took / max(1, gone) * rows / len(parts) / 2))
                 quiet.append(await _beside(asyncio.sleep(half), writer, reader))
                 say(f"archiving {part.name}")
                 began = perf_counter()
