@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from urllib.parse import urlencode
 
-__all__ = ["AZURE_ACCOUNT", "AZURE_KEY", "BUCKET", "KEY", "SECRET", "azure_url", "bucket_url", "s3_url"]
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from gcs_server import account_key, service_account
+
+__all__ = ["AZURE_ACCOUNT", "AZURE_KEY", "BUCKET", "KEY", "SECRET", "azure_url", "bucket_url", "gcs_url", "s3_url"]
 
 BUCKET, KEY, SECRET = "milepost", "some-key", "some-secret"
 # Those that every Azurite has, and says in its documentation.
@@ -33,6 +37,17 @@ def azure_url(port: int, *, folder: str = "", key: str = AZURE_KEY) -> str:
     return f"az://{BUCKET}/{folder}?{urlencode(options)}"
 
 
+def gcs_url(port: int, *, folder: str = "", key: rsa.RSAPrivateKey | None = None) -> str:
+    options = {"service_account_key": service_account(key or account_key(), port), "allow_http": "true"}
+    return f"gs://{BUCKET}/{folder}?{urlencode(options)}"
+
+
 def bucket_url(kind: str, port: int, folder: str) -> str:
-    """kind: `s3` or `azure`, as the fixture is named."""
-    return azure_url(port, folder=folder) if kind == "azure" else s3_url(port, folder=folder)
+    """kind: `s3`, `azure` or `gcs`, as the fixture is named."""
+    match kind:
+        case "azure":
+            return azure_url(port, folder=folder)
+        case "gcs":
+            return gcs_url(port, folder=folder)
+        case _:
+            return s3_url(port, folder=folder)

@@ -1,10 +1,11 @@
-"""Object stores for tests, each a real server on this machine.
+"""Object stores for tests, each a server on this machine.
 
 - `s3`: the port of a server of S3 that enforces conditional writes (moto; it accepts any secret), with the bucket `milepost`.
 - `strict_s3`: the port of one that refuses a wrong secret (rclone).
 - `azure`: the port of a server of Azure's blobs (Azurite, which `make stores` fetches; it refuses a wrong key), with the container `milepost`.
+- `gcs`: the port of a server of Google's, of our own making (`gcs_server`), with the bucket `milepost`; it refuses a wrong key.
 
-`buckets.s3_url` and `buckets.azure_url` are the settings that lead to them.
+`buckets.s3_url`, `azure_url` and `gcs_url` are the settings that lead to them.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import httpx
 import pytest
 
 from buckets import AZURE_ACCOUNT, AZURE_KEY, BUCKET, KEY, SECRET
+from gcs_server import GcsServer
 
 AZURITE = Path(__file__).parents[1] / ".azurite" / "node_modules" / ".bin" / "azurite-blob"
 
@@ -82,6 +84,12 @@ def azure() -> Iterator[int]:
             yield port
         finally:
             running.kill()
+
+
+@pytest.fixture(scope="session")
+def gcs() -> Iterator[int]:
+    with GcsServer(BUCKET) as running:
+        yield running.port
 
 
 def _make_container(port: int) -> None:

@@ -43,13 +43,13 @@ def taken(request: pytest.FixtureRequest, api: Api, monkeypatch: pytest.MonkeyPa
     return found
 
 
-@pytest.fixture(params=["folder", "s3", "azure"])
+@pytest.fixture(params=["folder", "s3", "azure", "gcs"])
 def store(request: pytest.FixtureRequest, api: Api, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
     """The server's store: its own folder, or a bucket."""
     return api.services.files.store if request.param == "folder" else taken(request, api, monkeypatch)
 
 
-@pytest.fixture(params=["s3", "azure"])
+@pytest.fixture(params=["s3", "azure", "gcs"])
 def bucket(request: pytest.FixtureRequest, api: Api, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
     return taken(request, api, monkeypatch)
 
@@ -199,13 +199,15 @@ async def test_a_url_ends_and_is_of_one_file(api: Api, outside: httpx.AsyncClien
 async def test_a_bucket_refuses_an_expired_url(outside: httpx.AsyncClient, bucket: ObjectStore) -> None:
     """Its signature has a time, after which it is none. (moto does not look at it.)"""
     signed = parse_qs(urlsplit(await bucket.presign("PUT", "uploads/x", valid_s=60)).query)
-    if "se" not in signed:
-        assert signed["X-Amz-Expires"] == ["60"] and signed["X-Amz-Signature"]
+    if "se" in signed:
+        begun, over = (datetime.fromisoformat(signed[name][0]) for name in ("st", "se"))
+        assert (over - begun).total_seconds() == 60
+    else:
+        assert [signed[name] for name in signed if name.endswith("-Expires")] == [["60"]]
+    if "X-Amz-Signature" in signed:
         return
-    begun, over = (datetime.fromisoformat(signed[name][0]) for name in ("st", "se"))
-    assert (over - begun).total_seconds() == 60
     late = await bucket.presign("PUT", "uploads/x", valid_s=0)
-    assert (await outside.put(late, content=PNG, headers=bucket.upload_headers({}))).status_code == 403
+    assert (await outside.put(late, content=PNG, headers=bucket.upload_headers({}))).status_code in (400, 403)
 
 
 async def test_another_tenants_file_is_not_there(api: Api, outside: httpx.AsyncClient, served: Any) -> None:
