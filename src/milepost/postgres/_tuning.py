@@ -13,7 +13,7 @@ __all__ = ["server_settings"]
 
 MIB = 1 << 20
 SHARED_BUFFERS_MIN_MIB = 128
-SHARED_BUFFERS_MAX_MIB = 2048
+SHARED_BUFFERS_MAX_MIB = 8192
 DEV_SHM_ENOUGH_BYTES = 512 * MIB
 
 # Only for tests and scratch copies: a crash of the machine loses the data folder. A crash of PostgreSQL alone does not. Commits wait for their
@@ -25,7 +25,7 @@ def server_settings(bin_dir: Path, *, durable: bool) -> dict[str, str]:
     """The settings for the command line of `postgres` (each `-c name=value`)."""
     memory_mib = memory_bytes() // MIB
     settings = {
-        "shared_buffers": f"{between(SHARED_BUFFERS_MIN_MIB, memory_mib // 8, SHARED_BUFFERS_MAX_MIB)}MB",
+        "shared_buffers": f"{between(SHARED_BUFFERS_MIN_MIB, memory_mib // 4, SHARED_BUFFERS_MAX_MIB)}MB",
         "effective_cache_size": f"{max(256, memory_mib // 2)}MB",
         "maintenance_work_mem": f"{between(64, memory_mib // 32, 256)}MB",
         "max_connections": "120",

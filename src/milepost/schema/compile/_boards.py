@@ -198,7 +198,7 @@ class _Compiler(RollupCompiler):
         )
         now = ", ".join(f"t.{column}" for column in columns)
         return (
-            f", added AS MATERIALIZED (\n{source}\n), was AS MATERIALIZED (\n"
+            f", added AS MATERIALIZED (\n{source}\nORDER BY {names}\n), was AS MATERIALIZED (\n"
             f"SELECT a.*, t.at, t.place, t.tie FROM added a\n"
             f"LEFT JOIN LATERAL (SELECT t.ctid AS at, t.place, t.tie FROM {self.table} t WHERE t.tenant_id = %(tenant_id)s AND {same_row}"
             f" OFFSET 0) t ON true\n), kept AS (\n"

@@ -88,7 +88,8 @@ class _Compiler:
         )
 
     def count(self, *, repaired: bool) -> str:
-        """From the changes of places to the counts of ranges. Where a board has no lower ranges, only its row of level 2 counts.
+        """From the changes of places to the counts of ranges. Where a board has no lower ranges, only its row of level 2 counts. Which
+        upper ranges the lower ones lie in is seen by one walk along both: there are few. Rows are updated where they were found.
 
         repaired: places may have changed since they were noted, and are looked up."""
         moved = f"""SELECT o.per, o.bucket, o.group_id, o.{self.member} AS member, o.place AS old_place, o.tie AS old_tie,
@@ -118,20 +119,29 @@ class _Compiler:
     JOIN boards b ON {same("b", "m")} AND b.ranged
     CROSS JOIN LATERAL (VALUES (m.old_place, m.old_tie, -1), (m.place, m.tie, 1)) x (place, tie, sign)
     WHERE x.place IS NOT NULL
+    ORDER BY m.per, m.bucket, m.group_id, x.place, x.tie, m.member
 ), lower AS MATERIALIZED (
-    SELECT s.per, s.bucket, s.group_id, l.place, l.tie, l.member, sum(s.sign) AS n
+    SELECT s.per, s.bucket, s.group_id, l.place, l.tie, l.member, l.at, sum(s.sign) AS n
     FROM step s CROSS JOIN LATERAL ({self.holding(0, "s")}) l
-    GROUP BY 1, 2, 3, 4, 5, 6 HAVING sum(s.sign) <> 0
+    GROUP BY 1, 2, 3, 4, 5, 6, 7 HAVING sum(s.sign) <> 0
+), upper AS (
+    SELECT r.per, r.bucket, r.group_id, r.place, r.tie, r.member, r.ctid AS at
+    FROM (SELECT DISTINCT l.per, l.bucket, l.group_id FROM lower l) b
+    JOIN {self.table} r ON r.tenant_id = %(tenant_id)s AND {same("r", "b")} AND r.level = 1
+), walk AS (
+    SELECT w.*, count(w.upper) OVER (PARTITION BY w.per, w.bucket, w.group_id ORDER BY w.place, w.tie, w.member, w.upper) AS within
+    FROM (
+        SELECT u.*, NULL::bigint AS n, u.at AS upper FROM upper u
+        UNION ALL
+        SELECT l.*, NULL FROM lower l
+    ) w
 ), changed AS MATERIALIZED (
-    SELECT 0 AS level, l.* FROM lower l
+    SELECT l.at, l.n FROM lower l
     UNION ALL
-    SELECT 1, s.per, s.bucket, s.group_id, u.place, u.tie, u.member, sum(s.n)
-    FROM lower s CROSS JOIN LATERAL ({self.holding(1, "s")}) u
-    GROUP BY 2, 3, 4, 5, 6, 7 HAVING sum(s.n) <> 0
+    SELECT max(w.upper), sum(w.n) FROM walk w WHERE w.within > 0 GROUP BY w.per, w.bucket, w.group_id, w.within HAVING sum(w.n) <> 0
 ), counted AS (
     UPDATE {self.table} r SET n = r.n + c.n FROM changed c
-    WHERE r.tenant_id = %(tenant_id)s AND {same("r", "c")} AND r.level = c.level
-      AND r.place = c.place AND r.tie = c.tie AND r.member = c.member
+    WHERE r.tenant_id = %(tenant_id)s AND r.ctid = c.at
     RETURNING r.per, r.bucket, r.group_id, r.level, r.place, r.tie, r.member, r.n
 ), wholes AS (
     INSERT INTO {self.table} AS r (tenant_id, per, bucket, group_id, level, place, tie, member, n)
@@ -149,7 +159,7 @@ SELECT w.* FROM wholes w JOIN boards b ON {same("b", "w")} AND NOT b.ranged WHER
     def holding(self, level: int, of: str) -> str:
         """The range of a level that holds the place of `of`."""
         return (
-            f"SELECT r.place, r.tie, r.member FROM {self.table} r\n"
+            f"SELECT r.place, r.tie, r.member, r.ctid AS at FROM {self.table} r\n"
             f"    WHERE r.tenant_id = %(tenant_id)s AND {same('r', of)} AND r.level = {level}\n"
             f"      AND (r.place, r.tie, r.member) <= ({of}.place, {of}.tie, {of}.member)\n"
             "    ORDER BY r.place DESC, r.tie DESC, r.member DESC LIMIT 1"
