@@ -41,8 +41,13 @@ class Pace:
         self._began = time.monotonic()
 
     @property
+    def rests(self) -> bool:
+        """Whether it ever does."""
+        return self._per_worked > 0
+
+    @property
     def due(self) -> bool:
-        return self._per_worked > 0 and time.monotonic() - self._began >= SLICE_S
+        return self.rests and time.monotonic() - self._began >= SLICE_S
 
     def rest(self) -> None:
         if self.due:

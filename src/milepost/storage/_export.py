@@ -38,6 +38,7 @@ queries = load_queries(__package__, "archive.sql")
 FILE_ROWS_MAX = 250_000
 SLICE_ROWS = 300  # that are read at once: some milliseconds; and where none is due, up to so many times as many
 IDLE_SLICES = 64
+SLICE_ROWS_HURRIED = 4_000  # where a run never rests
 SMALL_ROWS = 25_000  # of a file that is put together with what comes to its span
 KEPT_MAX = 5_000  # rows that may stay of a partition that goes as a whole
 IN_LIST = "(c.us::HUGEINT * 4611686018427387904) + c.hash IN (SELECT unnest($without::HUGEINT[]))"
@@ -173,7 +174,7 @@ class Exporter:
         """The due rows from `low` on, as many as a file has, slice by slice. Each slice is of one snapshot, and soon over: rows that change
         meanwhile could not be cleaned up behind it, and all who read or count on the rows that change most would have to step over the dead.
         """
-        taken, least = _Taken(), min(SLICE_ROWS, FILE_ROWS_MAX)
+        taken, least = _Taken(), min(SLICE_ROWS if self.pace.rests else SLICE_ROWS_HURRIED, FILE_ROWS_MAX)
         export = self._due(queries.export, due, columns=", ".join(column.out for column in self.columns))
         sums = self._due(queries.marks, due, mark=postgres_mark(self.columns))
         low, size, more = given["low"], least, True
