@@ -191,9 +191,17 @@ async def test_what_changes_between_slices(api: Api, monkeypatch: pytest.MonkeyP
     assert (checked.rows, checked.damaged) == (60, [])
 
 
-async def test_what_stays_is_walked_in_strides(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nothing is due, a look has more and more rows: a partition that stays costs each run little."""
+@pytest.mark.parametrize(
+    ("rests", "expected"), [(True, 3), (False, 2)]
+)  # ten, forty and the last ten; twenty and the last forty
+async def test_what_stays_is_walked_in_strides(
+    api: Api, monkeypatch: pytest.MonkeyPatch, *, rests: bool, expected: int
+) -> None:
+    """Where nothing is due, a look has more and more rows: a partition that stays costs each run little. One that never rests takes more
+    at once."""
     monkeypatch.setattr(_export, "SLICE_ROWS", 10)
+    monkeypatch.setattr(_export, "SLICE_ROWS_HURRIED", 20)
+    monkeypatch.setattr(Pace, "rests", property(lambda _: rests))
     await api.send(*(minute_of(n) for n in range(60)))
     await indexed(api)
     async with await api.services.db.owner() as owner:
@@ -206,7 +214,7 @@ async def test_what_stays_is_walked_in_strides(api: Api, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(Pace, "pause", pause)
     done = await run_once(api.services.db, due=Due(condition="false", parameters={}, border=EVERYTHING.border), tenant=name)
-    assert (done.rows, looks, await hot(api)) == (0, 3, 60)  # ten, forty, and the last ten
+    assert (done.rows, looks, await hot(api)) == (0, expected, 60)
 
 
 async def test_every_column_is_archived(api: Api) -> None:

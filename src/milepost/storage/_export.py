@@ -36,9 +36,9 @@ __all__ = ["IN_LIST", "Exported", "Exporter"]
 queries = load_queries(__package__, "archive.sql")
 
 FILE_ROWS_MAX = 250_000
-SLICE_ROWS = 300  # that are read at once: some milliseconds; and where none is due, up to so many times as many
-IDLE_SLICES = 64
+SLICE_ROWS = 300  # that are read at once: some milliseconds
 SLICE_ROWS_HURRIED = 4_000  # where a run never rests
+SLICE_ROWS_IDLE = 20_000  # where none is due, slices grow to so many
 SMALL_ROWS = 25_000  # of a file that is put together with what comes to its span
 KEPT_MAX = 5_000  # rows that may stay of a partition that goes as a whole
 IN_LIST = "(c.us::HUGEINT * 4611686018427387904) + c.hash IN (SELECT unnest($without::HUGEINT[]))"
@@ -196,7 +196,7 @@ class Exporter:
                         taken.rows, taken.marks, taken.first = taken.rows + rows, taken.marks + marks, taken.first or first
                     taken.kept += stay or ()
                 more, low = seen == size, UUID(int=last.int + 1) if seen else low
-                size = least if here else min(4 * size, IDLE_SLICES * least, FILE_ROWS_MAX)
+                size = least if here else min(4 * size, SLICE_ROWS_IDLE, FILE_ROWS_MAX)
                 await self.pace.pause()
         taken.next = low if more else None
         return taken
