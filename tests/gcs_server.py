@@ -260,8 +260,7 @@ class _Handler(BaseHTTPRequestHandler):
         shown = "".join(
             f"<Contents><Key>{escape(path)}</Key><Generation>{one.generation}</Generation><Size>{len(one.data)}</Size>"
             f"<LastModified>{one.modified_at:%Y-%m-%dT%H:%M:%S.%f}Z</LastModified><ETag>{escape(one.etag)}</ETag></Contents>"
-            for path in page
-            for one in (self._found(path),)
+            for path, one in ((path, self._found(path)) for path in page)
         )
         token = f"<NextContinuationToken>{escape(page[-1])}</NextContinuationToken>" if more else ""
         answer = f"<ListBucketResult>{shown}<IsTruncated>{str(more).lower()}</IsTruncated>{token}</ListBucketResult>"
@@ -287,8 +286,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _complete_upload(self) -> None:
         upload = self._upload()
-        named = [int(one.text or 0) for one in ElementTree.fromstring(self.body).iter() if one.tag.endswith("PartNumber")]
-        told = [one.text or "" for one in ElementTree.fromstring(self.body).iter() if one.tag.endswith("ETag")]
+        asked = list(ElementTree.fromstring(self.body).iter())
+        named = [int(one.text or 0) for one in asked if one.tag.endswith("PartNumber")]
+        told = [one.text or "" for one in asked if one.tag.endswith("ETag")]
         if told != [_etag(upload.parts.get(number, b"")) for number in named] or named != sorted(set(named)):
             raise _Refused(400, "InvalidPart")
         pieces = [upload.parts[number] for number in named]

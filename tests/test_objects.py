@@ -148,7 +148,8 @@ async def test_a_signed_url_reads_and_writes_for_who_has_no_credentials(bucket: 
         assert (got.content, got.headers["content-type"]) == (b"uploaded", "image/png")
         assert (await bucket.beginning("one", 2))[1:] == ({"Content-Type": "image/png"}, b"up")
         unsigned = (await bucket.presign("GET", "one", valid_s=60)).partition("?")[0]
-        assert (await anybody.put(unsigned, content=b"uploaded", headers=headers)).status_code in (400, 401, 403)
+        refused = (401,) if "X-Goog-Signature" in url else (400, 403)
+        assert (await anybody.put(unsigned, content=b"uploaded", headers=headers)).status_code in refused
     assert not ObjectStore("file:///somewhere").signs
 
 
