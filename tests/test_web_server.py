@@ -368,6 +368,17 @@ async def test_on_a_socket(served: Served, api: Api, monkeypatch: pytest.MonkeyP
             await client.get(server.address)
 
 
+async def test_an_answer_waits_for_no_acknowledgement(served: Served) -> None:
+    """Nagle's algorithm is off on what comes in, on asyncio's own loop, too: an answer's second piece would wait 40 ms for the client's
+    delayed acknowledgement of its first."""
+    async with serving(served.settings, served.url, load=False) as server, httpx.AsyncClient(base_url=server.address) as client:
+        assert (await client.get("/healthz")).status_code == 200
+        (connection,) = server._server.server_state.connections
+        assert isinstance(connection, asyncio.Protocol)
+        accepted = connection.transport.get_extra_info("socket")
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+
+
 async def test_what_keeps_it_from_starting(served: Served, database_url: str) -> None:
     """A database without the schema, or an address in use, is a sentence before anything is served."""
     with pytest.raises(SchemaMismatch, match="milepost db migrate"):

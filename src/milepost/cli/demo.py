@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shlex
 import signal
 import sys
@@ -50,11 +49,10 @@ def demo(settings: Settings, system: str, activities: int | None, no_trickle: bo
 
 def _run(settings: Settings, system: str, activities: int | None, *, trickle: bool, once: bool) -> None:
     from milepost.demo.prepare import prepare
+    from milepost.web.server import listen, run_serving
 
     listening = None
     if not once:
-        from milepost.web.server import listen
-
         # Before anything is loaded: an address that is taken should not be found out a minute later.
         listening = listen(settings)
     if settings.database_url is None:
@@ -82,7 +80,7 @@ def _run(settings: Settings, system: str, activities: int | None, *, trickle: bo
                         await happening.stop()
             click.echo("stopped; the next run goes on from here", err=True)
 
-        asyncio.run(work())
+        run_serving(work())
 
 
 def _welcome(settings: Settings, system: str, address: str, prepared: Prepared) -> None:

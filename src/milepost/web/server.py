@@ -14,7 +14,7 @@ import asyncio
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from typing import Any, cast
 
@@ -28,7 +28,7 @@ from milepost.web.application import build_app
 from milepost.web.services import Services
 from milepost.web.starting import Starting
 
-__all__ = ["Serving", "build_app", "listen", "run", "serve", "serving", "stopped_by_signals"]
+__all__ = ["Serving", "build_app", "listen", "run", "run_serving", "serve", "serving", "stopped_by_signals"]
 
 GRACE_S = 30
 BACKLOG = 2048
@@ -83,7 +83,9 @@ class _Server(uvicorn.Server):
 def listen(settings: Settings) -> socket.socket:
     """The listening socket. Raises `SettingsError` where the address cannot be had."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listening = socket.socket(family)
+    # With the protocol said: asyncio looks for it, and else leaves Nagle's algorithm on. An answer is sent in two pieces, and on a
+    # connection that is kept the second then waited 40 ms for the client to acknowledge the first.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((settings.host, settings.port))
@@ -199,11 +201,17 @@ def serve(settings: Settings, url: str, *, on_ready: Callable[[str], None] | Non
 
 def run(settings: Settings, url: str, listening: socket.socket, *, on_ready: Callable[[str], None] | None = None) -> None:
     """Serves in this process, on an event loop of its own, until a signal."""
+    with listening:
+        run_serving(_serve_here(settings, url, listening, on_ready or (lambda address: None)))
+
+
+def run_serving(work: Coroutine[Any, Any, None]) -> None:
+    """Runs what serves, to its end, on an event loop of its own."""
     import uvloop
 
     sys.setswitchinterval(SWITCH_S)
-    with listening, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve_here(settings, url, listening, on_ready or (lambda address: None)))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(work)
 
 
 @contextmanager
