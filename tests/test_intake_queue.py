@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -94,7 +95,8 @@ async def test_a_commit_that_nobody_saw_is_not_acknowledged(template_url: str, s
         proxy = Proxy(Path(folder), template_url)
         await proxy.start()
         async with (
-            await Database.open(proxy.url, settings) as far,
+            # Not prepared: the lock would stop it before the server had the batches.
+            await Database.open(proxy.url, replace(settings, prepare_threshold=None)) as far,
             await Database.open(template_url, settings) as near,
             queue_on(far, settings) as queue,
             connected(near) as connection,

@@ -121,7 +121,7 @@ class Settings:
         check=at_least(1),
     )
     prepare_threshold: int | None = setting(
-        5,
+        0,
         "Uses of a statement before it is prepared on the server. none: never, as a pooler in transaction mode wants.",
         unit="uses",
         check=at_least(0),

@@ -183,7 +183,7 @@ class Database:
             for left in range(pool.max_size, -1, -1):
                 connection = await self._taken(kind, pool, began + wait_s, wait_s)
                 try:
-                    await connection.execute(begin)
+                    await connection.execute(begin, prepare=False)  # two statements cannot be
                 except BaseException as error:
                     await self._put_back(kind, pool, connection)  # the pool throws a closed one away
                     if not isinstance(error, psycopg.Error):
