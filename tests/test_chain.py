@@ -22,7 +22,7 @@ from milepost import faults
 from milepost.access.tenants import Tenant, create_tenant, find_tenant
 from milepost.activity import id_from
 from milepost.errors import Conflict, DatabaseError, InvalidInput, NotFound
-from milepost.intake import load
+from milepost.intake import history
 from milepost.intake.queue import Queue
 from milepost.jobs.job import Work
 from milepost.jobs.leftovers import leftovers
@@ -350,7 +350,7 @@ async def test_history_is_taken_in_when_a_chain_begins(
 ) -> None:
     """What is there, hot and archived, gets links of its own, in chunks, between loads and corrections that are linked at once. Before
     it is complete, verify leaves out what is not taken in."""
-    monkeypatch.setattr(load, "CHUNK_ROWS", 10)
+    monkeypatch.setattr(history, "CHUNK_ROWS", 10)
     async with chain_site(db, settings, PLAIN) as site:
         await site.load(*[ran(n, days=n / 10) for n in range(45)])
         await archived(site, days=2)
@@ -366,7 +366,7 @@ async def test_history_is_taken_in_when_a_chain_begins(
             await site.lane.step()
         found = await site.clean()
         assert found.filling and found.entries == {"made": 2, "corrected": 1}
-        assert await site.lane.fill()
+        assert await site.lane.history.fill()
         found = await site.clean()
         assert found.filling and found.entries["found"] == 10
         await site.lane.run_once()

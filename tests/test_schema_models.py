@@ -11,7 +11,7 @@ import pytest
 
 from milepost.access.tenants import create_tenant
 from milepost.errors import Conflict
-from milepost.intake import load
+from milepost.intake import history
 from milepost.intake.accept import Acceptor
 from milepost.intake.load import Lane
 from milepost.intake.queue import Queue
@@ -120,7 +120,7 @@ async def site(template_url: str, settings: Settings) -> AsyncIterator[Site]:
 
 async def test_new_tables_are_filled_from_history_while_intake_goes_on(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks of history and new batches, older and newer than what is filled, alternate; in the end all equals a recomputation."""
-    monkeypatch.setattr(load, "CHUNK_ROWS", 7)
+    monkeypatch.setattr(history, "CHUNK_ROWS", 7)
     await site.send(40)
     await site.lane.run_once()
     applied = await apply_model(site.owner, SECOND)
@@ -132,7 +132,7 @@ async def test_new_tables_are_filled_from_history_while_intake_goes_on(site: Sit
         while await site.lane.poll():
             while site.lane.waiting:
                 await site.lane.step()
-        if not await site.lane.fill():
+        if not await site.lane.history.fill():
             break
         chunks += 1
     assert chunks > 6

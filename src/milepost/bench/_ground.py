@@ -137,7 +137,7 @@ async def _history(made: Ground, tenant_id: int, rows: int, actors: int, groups:
     row = await (await made.owner.execute(_queries.lane, values)).fetchone()
     lane = Lane(made.db, queue, row[0] if row else 0, "bench", made.settings)
     assert await lane.open()
-    while await lane.fill():
+    while await lane.history.fill():
         pass
     await lane.close()
 

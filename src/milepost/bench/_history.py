@@ -168,7 +168,7 @@ async def _fold(owner: Connection, db: Database, tenant_id: int) -> None:
     await owner.execute(_queries.fill, {"tenant_id": tenant_id, "names": names})
     lane = Lane(db, Queue(db, db.settings), 0, "bench", db.settings)
     assert await lane.open()
-    while await lane.fill():
+    while await lane.history.fill():
         pass
     await lane.close()
 

@@ -24,29 +24,25 @@ from uuid import UUID
 import structlog
 
 from milepost import faults, telemetry
-from milepost.activity import LARGEST_ID, id_from
+from milepost.activity import id_from
 from milepost.errors import Conflict, MilepostError
 from milepost.intake import parked
 from milepost.intake._batches import Batch, Loaded
 from milepost.intake._contents_out import ContentsOut
 from milepost.intake._load_rows import LoadRows
-from milepost.intake.accept import Acceptor
 from milepost.intake.commands import Runner, decode_commands
-from milepost.intake.derive import derive, fill
+from milepost.intake.compiled import Compiled, ModelChanged, compile_current
+from milepost.intake.derive import derive
+from milepost.intake.history import History
 from milepost.intake.lane import LaneReader, LaneSettings
 from milepost.intake.queue import Queue
 from milepost.intake.trouble import NOT_THE_BATCHS, Trouble
 from milepost.intake.write import PartitionGone, Writer, read_rows
 from milepost.postgres import Connection, Database, load_queries, translated
-from milepost.schema.compile import CompiledModel, CompiledPair
-from milepost.schema.models import CurrentModel, current_model
 from milepost.settings import Settings
-from milepost.storage.chain import Chain, chain_of
-from milepost.storage.cold_files import cold_files
 from milepost.storage.content import LIE_THERE, WAIT, Contents
 from milepost.storage.naming import NAME, named_values
 from milepost.storage.objects import object_store
-from milepost.storage.recall import Recall
 
 __all__ = ["Lane"]
 
@@ -54,7 +50,6 @@ _queries = load_queries(__package__, "load.sql")
 _log = structlog.get_logger(__name__)
 
 COMMANDS_PER_LOAD_MAX = 500
-CHUNK_ROWS = 20_000  # of history, in one step of filling
 LOOKS_AFTER_DUPLICATE = 50  # loads
 POLL_AGAIN_S = 0.1
 GATHER_S_MAX = 1.0
@@ -74,10 +69,6 @@ SESSION = {
     "jit": "off",
     "max_parallel_workers_per_gather": "0",
 }
-
-
-class ModelChanged(MilepostError):
-    """The deployment has another model than the one this loader compiled."""
 
 
 class Lane:
@@ -103,11 +94,9 @@ class Lane:
         self.waiting: dict[int, deque[Batch]] = {}  # by tenant, in order
         self._conn: Connection | None = None
         self._reader: LaneReader | None = None
-        self._current: CurrentModel | None = None
-        self._acceptor: Acceptor | None = None
-        self._recall: Recall | None = None
-        self._chain: Chain | None = None
+        self._compiled: Compiled | None = None
         self.trouble = Trouble(self)
+        self.history = History(self)
         self._looks: dict[int, int] = {}  # by tenant: for how many more loads ids are looked for before they are inserted
         self._writer = Writer(db)
         self._contents = Contents(object_store(db.settings))
@@ -134,7 +123,7 @@ class Lane:
         if not await self._reader.acquire():
             await self.close()
             return False
-        await self._compile()
+        await self.compile()
         return True
 
     async def close(self) -> None:
@@ -169,7 +158,7 @@ class Lane:
             took_s = monotonic() - began
             if self.waiting:  # all of them wait for another try
                 break
-        while not self.leaving.is_set() and await self.fill():
+        while not self.leaving.is_set() and await self.history.fill():
             pass
         return loaded
 
@@ -235,7 +224,7 @@ class Lane:
                 return await self.trouble.isolate(tenant_id)
             await self._load(tenant_id, run)
         except ModelChanged:
-            await self._compile()
+            await self.compile()
             return 0
         except PartitionGone:
             self._writer.forget()
@@ -248,7 +237,7 @@ class Lane:
                 raise
             # Whatever is remembered of the tables may be what is wrong.
             self._writer.forget()
-            await self._compile()
+            await self.compile()
             return await self.trouble.failed(tenant_id, run, error)
         self.trouble.went_well(tenant_id, run[-1].batch_id)
         return len(run)
@@ -259,13 +248,13 @@ class Lane:
             try:
                 return await self._load_activities(tenant_id, [stretch], [payload], all_new=False, mark=False)
             except ModelChanged:
-                await self._compile()
+                await self.compile()
 
     def runner(self, tenant_id: int, *, after_load: bool = False) -> Runner:
         """For commands of one transaction; after_load: in that of a load."""
-        assert self._acceptor is not None
+        compiled = self.compiled
         return Runner(
-            self.conn, tenant_id, self._compiled(), self._acceptor, self._recalling(), self._contents, after_load=after_load
+            self.conn, tenant_id, compiled.model, compiled.acceptor, compiled.recall, self._contents, after_load=after_load
         )
 
     async def journal(self, tenant_id: int) -> int:
@@ -282,7 +271,7 @@ class Lane:
             async with self.conn.transaction():
                 await self.reader.fence()
                 row = await (await self.conn.execute(_queries.begin_load, {"tenant_id": tenant_id})).fetchone()
-                if row is None or self._current is None or row[2] != self._current.version:
+                if row is None or self._compiled is None or row[2] != self._compiled.version:
                     raise ModelChanged
                 if self.trouble.suspected(tenant_id):
                     await self.conn.execute(_queries.durably)
@@ -336,9 +325,9 @@ class Lane:
         for rows in loads:
             await self._writer.require_partitions(*rows.span())
         async with self.transaction(tenant_id):
-            compiled, recall = self._compiled(), self._recalling()
-            inserted = await self._writer.write(conn, compiled.activity, tenant_id, loads, all_new=all_new, recall=recall)
-            await recall.for_delta(conn, tenant_id, compiled, taken_back=False)
+            model, recall, chain = self.compiled.model, self.compiled.recall, self.compiled.chain
+            inserted = await self._writer.write(conn, model.activity, tenant_id, loads, all_new=all_new, recall=recall)
+            await recall.for_delta(conn, tenant_id, model, taken_back=False)
             async with conn.pipeline():
                 if large := [id_ for rows in loads for id_ in rows.large()]:
                     await conn.execute(WAIT, {**tenant, "ids": large})
@@ -348,10 +337,10 @@ class Lane:
                 if named := [one for rows in loads for one in rows.files()]:
                     missing = await conn.execute(NAME, {**tenant, **named_values(named)})
                 await conn.execute(_queries.stream, tenant)
-                await derive(conn, compiled, tenant_id, taken_back=False)
-                if self._chain is not None:
+                await derive(conn, model, tenant_id, taken_back=False)
+                if chain is not None:
                     names = self._writer.named
-                    await self._chain.load(conn, tenant_id, _span_of(loads), names=names, kept=bool(kept), files=bool(named))
+                    await chain.load(conn, tenant_id, _span_of(loads), names=names, kept=bool(kept), files=bool(named))
                 journal = await conn.execute(_queries.journal, tenant)
                 waited = await conn.execute(parked.TAKE, tenant)
             faults.reach("load.folded")
@@ -383,12 +372,11 @@ class Lane:
     async def _load_commands(self, tenant_id: int, run: list[Batch], payloads: Sequence[bytes]) -> list[Loaded]:
         lists = [decode_commands(payload) for payload in payloads]
         await self._partitions_of(lists)
-        if self._compiled().milestones:  # a changed target may make some, at the moment of the change
+        if self.compiled.model.milestones:  # a changed target may make some, at the moment of the change
             for batch in run:
                 await self._writer.require_partitions(id_from(batch.received_at), id_from(batch.received_at))
         marks = []
         async with self.transaction(tenant_id):
-            assert self._acceptor is not None
             runner = self.runner(tenant_id)
             for batch, commands in zip(run, lists, strict=True):
                 answers = await runner.run(commands, batch.received_at)
@@ -412,80 +400,16 @@ class Lane:
                     moment = datetime.fromisoformat(wanted).astimezone(UTC)
                     await self._writer.require_partitions(id_from(moment), id_from(moment))
 
-    # ── history ──
-
-    async def fill(self) -> bool:
-        """Fold one chunk of history into each rollup, latest or pairs table that is not complete. True: there is more."""
-        with translated():
-            rows = await (await self.conn.execute(_queries.fillings, {"lane": self.lane})).fetchall()
-        filling = {(tenant_id, name) for tenant_id, name, _ in rows}
-        needs = {part.table.removeprefix("milepost."): part.needs for part in self._compiled().milestones}
-        columns_first = {tenant_id for tenant_id, name, _ in rows if name.startswith("column ")}
-        for tenant_id, name, filled_to in rows:
-            if tenant_id in columns_first and not name.startswith("column "):
-                continue  # it may count by that column
-            if (tenant_id, needs.get(name)) in filling:
-                continue  # milestones of a value that is not complete
-            try:
-                await self._fill_chunk(tenant_id, name, filled_to)
-            except ModelChanged:
-                await self._compile()
-                return True
-        return bool(rows)
-
-    async def _fill_chunk(self, tenant_id: int, name: str, low: UUID) -> None:
-        compiled, conn, tenant = self._compiled(), self.conn, {"tenant_id": tenant_id}
-        part = next((part for part in compiled.derived() if part.table == f"milepost.{name}"), None)
-        column = compiled.activity.take_over.get(name.removeprefix("column "))
-        async with self.transaction(tenant_id):
-            chained = self._chain if name == "chain" else None
-            if part is None and column is None and chained is None:  # of a model that came and went
-                await conn.execute(_queries.filled, {**tenant, "name": name})
-                return
-            found = await conn.execute(_queries.next_chunk, {**tenant, "low": low, "rows": CHUNK_ROWS})
-            row = await found.fetchone()
-            high = row[0] if row else LARGEST_ID
-            if column is not None:
-                await conn.execute(column, {**tenant, "low": low, "high": high})
-            elif chained is not None:
-                high, cold = await self._recalling().cold.stretch(conn, tenant_id, low, high, CHUNK_ROWS)
-                await chained.find(conn, tenant_id, low, high, cold)
-            elif part is not None:
-                high, cold = await self._recalling().cold.stretch(conn, tenant_id, low, high, CHUNK_ROWS)
-                await conn.execute(compiled.activity.refill, {**tenant, "low": low, "high": high})
-                for rows in cold:
-                    await conn.execute(compiled.activity.refill_cold, {**tenant, "cold_rows": rows})
-                if isinstance(part, CompiledPair):  # it is computed from all that an object has, whenever that was
-                    await self._recalling().for_delta(conn, tenant_id, compiled, taken_back=False)
-                await fill(conn, compiled, part, tenant_id)
-            faults.reach("fill.folded")
-            if high != LARGEST_ID:
-                await conn.execute(_queries.filled_to, {**tenant, "name": name, "high": high})
-            else:
-                await conn.execute(_queries.filled, {**tenant, "name": name})
-        _log.info("history folded", table=name, tenant_id=tenant_id, complete=high == LARGEST_ID)
-
     # ── the model ──
 
-    def _compiled(self) -> CompiledModel:
-        assert self._current is not None
-        return self._current.compiled
+    @property
+    def compiled(self) -> Compiled:
+        assert self._compiled is not None, "the lane is not open"
+        return self._compiled
 
-    def _recalling(self) -> Recall:
-        assert self._recall is not None
-        return self._recall
-
-    async def _compile(self) -> None:
+    async def compile(self) -> None:
         """Compile the current model and make the session's temp tables for it."""
-        with translated():
-            current = await current_model(self.conn)
-            await self.conn.execute(_queries.drop_temp)
-            for statement in current.compiled.temp_ddl():
-                await self.conn.execute(statement)
-        self._current = current
-        self._acceptor = Acceptor(current.model, current.version)
-        self._chain = chain_of(current.compiled)
-        self._recall = Recall(cold_files(self.db.settings), current.compiled.columns, self._writer.require_anew)
+        self._compiled = await compile_current(self.conn, self.db.settings, self._writer.require_anew)
 
 
 def _span_of(loads: Sequence[LoadRows]) -> tuple[UUID, UUID]:

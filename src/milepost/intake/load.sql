@@ -78,29 +78,6 @@ DELETE FROM stage
 -- Between commands of one transaction.
 DELETE FROM moved
 
--- name: fillings
--- What is still to be filled from history in this lane.
-SELECT f.tenant_id, f.name, f.filled_to
-FROM milepost.filling f JOIN milepost.tenant t USING (tenant_id)
-WHERE t.lane = %(lane)s
-ORDER BY f.tenant_id, f.name
-
--- name: next_chunk
--- The end of the next chunk of history: the id after which the chunk is full, or NULL for the last one.
-SELECT id FROM milepost.activity WHERE tenant_id = %(tenant_id)s AND id >= %(low)s ORDER BY id OFFSET %(rows)s LIMIT 1
-
--- name: filled_to
--- The chunk is counted: from here on loads fold below this id.
-UPDATE milepost.filling SET filled_to = %(high)s WHERE tenant_id = %(tenant_id)s AND name = %(name)s
-
--- name: filled
--- All of history is counted.
-DELETE FROM milepost.filling WHERE tenant_id = %(tenant_id)s AND name = %(name)s
-
--- name: drop_temp
--- The session's temp tables belong to the model they were made for.
-DISCARD TEMP
-
 -- name: horizon
 -- The oldest transaction that writes: as long as it stays the same, no dead row version can be removed.
 SELECT pg_snapshot_xmin(pg_current_snapshot())::text

@@ -1,0 +1,3 @@
+-- name: drop_temp
+-- The session's temp tables belong to the model they were made for.
+DISCARD TEMP
