@@ -19,11 +19,12 @@ class Outcome:
     statuses: dict[int, int] = field(default_factory=dict)
 
 
-def request_bytes(path: str, key: str, body: bytes) -> bytes:
-    head = (
-        f"POST {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {key}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
+def request_bytes(path: str, key: str, body: bytes, *, prefer: str | None = None) -> bytes:
+    """prefer: the header of that name."""
+    head = f"POST {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {key}\r\n"
+    if prefer is not None:
+        head += f"Prefer: {prefer}\r\n"
+    head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
 

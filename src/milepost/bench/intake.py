@@ -3,7 +3,7 @@
 Rounds go A B A B. B: a real `milepost serve` on 1 lane, then on 2, fed by 4 connections; the time runs until the last activity is
 loaded and in both rollups. A: the rows of that round, exported from the table in the order in which they came, and copied for
 other tenants with the same history in transactions of `batch_rows_max` rows, over as many connections as there were lanes. Then receipts are timed at 80 % of
-the best rate. `--board` keeps a board as well. `--queue redis` puts a Redis before the queue, which syncs each group of batches to disk.
+the best rate, and single activities until they are loaded. `--board` keeps a board as well. `--queue redis` puts a Redis before the queue, which syncs each group of batches to disk.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ BATCH = 100
 CONNECTIONS = 4
 ROUNDS = 3
 PACED_S = 20
+LONE = 100
 
 
 async def measure(settings: Settings, folder: Path, queue: str = "postgres", board: bool = False) -> Report:
@@ -84,6 +85,7 @@ async def measure(settings: Settings, folder: Path, queue: str = "postgres", boa
                     say(f"round {round_number + 1}, {lanes} lanes: intake {rate:,.0f} rows/s, copy {copied:,.0f} rows/s")
             peak = max(statistics.median(rates["intake", lanes]) for lanes in (1, 2))
             paced = await _paced(made, redis, port, peak * 0.8, rng)
+            lone = await _lone(made, port, rng)
         for lanes in (1, 2):
             suffix = "" if lanes == 2 else "_1_lane"
             ratios = [one / other for one, other in zip(rates["intake", lanes], rates["copy", lanes], strict=True)]
@@ -103,6 +105,8 @@ async def measure(settings: Settings, folder: Path, queue: str = "postgres", boa
             Figure(name="receipt_p50_ms", value=percentile(paced.latencies, 0.5) * 1000, unit="ms"),
             Figure(name="receipt_p99_ms", value=percentile(paced.latencies, 0.99) * 1000, unit="ms", at_most=50),
             Figure(name="paced_rows_s", value=len(paced.latencies) * BATCH / paced.seconds, unit="rows/s"),
+            Figure(name="lone_p50_ms", value=percentile(lone.latencies, 0.5) * 1000, unit="ms"),
+            Figure(name="lone_p99_ms", value=percentile(lone.latencies, 0.99) * 1000, unit="ms"),
             Figure(name="server_cpu_s", value=statistics.median(cpu["server"]) * ROWS_ROUND / 1e6, unit="s"),
             Figure(name="postgres_cpu_s", value=statistics.median(cpu["postgres"]) * ROWS_ROUND / 1e6, unit="s"),
             Figure(name="server_cpu_us_a_row", value=statistics.median(cpu["server"]), unit="us"),
@@ -115,12 +119,12 @@ async def measure(settings: Settings, folder: Path, queue: str = "postgres", boa
     return report
 
 
-def bodies(count: int, rng: random.Random) -> list[bytes]:
-    """Requests' bodies of BATCH activities of the last hour, by Zipf-distributed actors, each in a team."""
+def bodies(count: int, rng: random.Random, batch: int = BATCH) -> list[bytes]:
+    """Requests' bodies of `batch` activities of the last hour, by Zipf-distributed actors, each in a team."""
     now, made = datetime.now(UTC), []
-    for _ in range(count // BATCH):
+    for _ in range(count // batch):
         activities = []
-        for _ in range(BATCH):
+        for _ in range(batch):
             stamp = f"{rng.getrandbits(64):x}"
             ride = rng.random() < 1 / 3
             actor = int(ACTORS ** rng.random())  # Zipf's law, exponent 1: the n-th does 1/n of what the first does
@@ -223,4 +227,13 @@ async def _paced(made: Ground, redis: BenchRedis | None, port: int, rows_s: floa
     outcome = await send(port, streams, per_second=rows_s / BATCH)
     _require_all_taken(outcome)
     await _until_loaded(made.db, redis)
+    return outcome
+
+
+async def _lone(made: Ground, port: int, rng: random.Random) -> Outcome:
+    """One activity at a time, when nothing else comes: until it is loaded and in both rollups."""
+    requests = [request_bytes("/v1/activities", made.keys[0], body, prefer="wait=10") for body in bodies(LONE, rng, batch=1)]
+    outcome = await send(port, [requests])
+    if set(outcome.statuses) != {200}:
+        raise MilepostError(f"Not every activity was loaded: {outcome.statuses}")
     return outcome

@@ -54,11 +54,16 @@ LOOKS_AFTER_DUPLICATE = 50  # loads
 POLL_AGAIN_S = 0.1
 GATHER_S_MAX = 1.0
 PENDING_MAX = 50_000  # batches: what is known of them lies in memory, about half a kilobyte each
+# A load of few rows is mostly planning. Up to so many the planner takes a stage to be of the same size (10 pages), so what it planned for one
+# serves the next ones, until tables may have grown (docs/decisions/2026-11-30-small-loads-keep-their-plans.md).
+SMALL_ROWS_MAX = 200
+PLANS_KEPT_S, PLANS_KEPT_ROWS = 60.0, 1_000
+PREPARED_MAX = 1_000  # statements: a load of a large model runs hundreds
 HORIZON_HELD_S = 5.0  # from then on a lane folds at most once a second
 SESSION = {
     # The queue is the record: a load that a crash takes back is loaded again.
     "synchronous_commit": "off",
-    # Temp tables change their size with every load: a generic plan made for an empty one would be wrong.
+    # Temp tables change their size with every load: a generic plan made for an empty one would be wrong. Small loads are alike (`_plan`).
     "plan_cache_mode": "force_custom_plan",
     # Nobody analyses a stage: estimates of 20 rows for 20,000 made the planner compare each row with each group of the tenant
     # (4.5 s a load). Without materialising it looks each name up by index, whatever it believes.
@@ -103,6 +108,8 @@ class Lane:
         self._contents_out = ContentsOut(self._contents)
         self._horizon = ("", 0.0)
         self._folded_at = 0.0
+        self._planned_at = float("-inf")
+        self._loaded_since_planned = 0
 
     @property
     def conn(self) -> Connection:
@@ -117,6 +124,7 @@ class Lane:
     async def open(self) -> bool:
         """Connect and take the lease. False: another loader holds the lane."""
         self._conn = await self.db.direct(f"lane-{self.lane}", settings=SESSION)
+        self._conn.prepared_max = PREPARED_MAX
         lease_s = self.settings.lease_s
         settings = LaneSettings(lease_s=lease_s, renew_s=min(LaneSettings.renew_s, 0.3 * lease_s))
         self._reader = LaneReader(self._conn, self.lane, self.holder, settings)
@@ -279,6 +287,17 @@ class Lane:
                 faults.reach("load.before_commit")
         self._writer.names.keep()
 
+    async def _plan(self, rows: int) -> None:
+        """How the statements of a transaction that loads so many rows are planned from here on."""
+        self._loaded_since_planned += rows
+        if rows > SMALL_ROWS_MAX:
+            await self.conn.execute(_queries.plan_anew)
+            return
+        if self._loaded_since_planned > PLANS_KEPT_ROWS or monotonic() - self._planned_at > PLANS_KEPT_S:
+            await self.conn.execute(_queries.forget_plans)
+            self._planned_at, self._loaded_since_planned = monotonic(), 0
+        await self.conn.execute(_queries.keep_plans)
+
     async def _load(self, tenant_id: int, run: list[Batch]) -> None:
         began = monotonic()
         payloads = await self.reader.payloads(run)
@@ -326,6 +345,7 @@ class Lane:
             await self._writer.require_partitions(*rows.span())
         async with self.transaction(tenant_id):
             model, recall, chain = self.compiled.model, self.compiled.recall, self.compiled.chain
+            await self._plan(sum(batch.rows for batch in run))
             inserted = await self._writer.write(conn, model.activity, tenant_id, loads, all_new=all_new, recall=recall)
             await recall.for_delta(conn, tenant_id, model, taken_back=False)
             async with conn.pipeline():
@@ -353,6 +373,7 @@ class Lane:
                 for batch, loaded in zip(run, fresh, strict=True)
             ]
             if found := await waited.fetchall():
+                await conn.execute(_queries.plan_anew)  # it may fold any amount of history
                 await parked.do(self, tenant_id, found)
             if mark:
                 await self.reader.mark(marks)

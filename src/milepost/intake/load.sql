@@ -3,6 +3,18 @@
 SELECT set_config('milepost.tenant', %(tenant_id)s::text, true), setval('stage_n', 1, false),
     (SELECT max(version) FROM milepost.model_version)
 
+-- name: keep_plans
+-- For the rest of this transaction: plans are those of the last small load.
+SELECT set_config('plan_cache_mode', 'force_generic_plan', true)
+
+-- name: plan_anew
+-- For the rest of this transaction: each statement is planned for what there is.
+SELECT set_config('plan_cache_mode', 'force_custom_plan', true)
+
+-- name: forget_plans
+-- They are of the tables as they were: what was empty has grown since.
+DISCARD PLANS
+
 -- name: durably
 -- This commit must outlive a crash: the tenant's next batch may cause one.
 SELECT set_config('synchronous_commit', 'on', true)
