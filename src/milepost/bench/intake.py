@@ -2,8 +2,9 @@
 
 Rounds go A B A B. B: a real `milepost serve` on 1 lane, then on 2, fed by 4 connections; the time runs until the last activity is
 loaded and in both rollups. A: the rows of that round, exported from the table in the order in which they came, and copied for
-other tenants with the same history in transactions of `batch_rows_max` rows, over as many connections as there were lanes. Then receipts are timed at 80 % of
-the best rate, and single activities until they are loaded. `--board` keeps a board as well. `--queue redis` puts a Redis before the queue, which syncs each group of batches to disk.
+other tenants with the same history in transactions of `batch_rows_max` rows, over as many connections as there were lanes. Then receipts
+are timed at 80 % of the best rate, and single activities until they are loaded. `--board` keeps a board as well. `--queue redis` puts a
+Redis before the queue, which syncs each group of batches to disk.
 """
 
 from __future__ import annotations
