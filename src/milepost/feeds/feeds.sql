@@ -93,9 +93,13 @@ ORDER BY s.id DESC
 OFFSET {before_last} LIMIT 1
 
 -- name: shown
--- The activities of a page, by primary key. The bounds keep partitions out of it that hold none of them.
+-- The activities of a page, each by primary key (OFFSET 0: where partitions are small, all between the bounds looked cheaper, and were
+-- compared with each id). The bounds keep partitions out of it that hold none of them.
 SELECT {columns}
 FROM unnest(%(ids)s::uuid[]) AS i (id)
-JOIN milepost.activity s ON s.tenant_id = %(tenant_id)s AND s.id = i.id AND s.id >= %(first)s AND s.id <= %(last)s
+CROSS JOIN LATERAL (
+    SELECT s.* FROM milepost.activity s
+    WHERE s.tenant_id = %(tenant_id)s AND s.id = i.id AND s.id >= %(first)s AND s.id <= %(last)s OFFSET 0
+) s
 JOIN milepost.actor a ON a.tenant_id = %(tenant_id)s AND a.actor_id = s.actor_id
 LEFT JOIN milepost.groups g ON g.tenant_id = %(tenant_id)s AND g.group_id = s.group_id

@@ -37,7 +37,10 @@ LIMIT %(most)s
 -- How many of them are in the feed.
 SELECT count(*)
 FROM unnest(%(ids)s::uuid[]) AS i (id)
-JOIN milepost.activity s ON s.tenant_id = %(tenant_id)s AND s.id = i.id AND s.id >= %(first)s AND s.id <= %(last)s
+CROSS JOIN LATERAL (
+    SELECT s.* FROM milepost.activity s
+    WHERE s.tenant_id = %(tenant_id)s AND s.id = i.id AND s.id >= %(first)s AND s.id <= %(last)s OFFSET 0
+) s
 WHERE {matches}
 
 -- name: late_away

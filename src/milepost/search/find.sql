@@ -13,7 +13,10 @@ FROM milepost.search_matches(%(query)s::tsquery, %(pieces)s::text[], %(low)s::uu
 SELECT s.id
 FROM unnest(%(ids)s::uuid[]) AS i (id)
 JOIN milepost.search_document d ON d.tenant_id = %(tenant_id)s AND d.id = i.id
-JOIN milepost.activity s ON s.tenant_id = %(tenant_id)s AND s.id = i.id AND s.id >= %(first)s AND s.id <= %(last)s
+CROSS JOIN LATERAL (
+    SELECT s.* FROM milepost.activity s
+    WHERE s.tenant_id = %(tenant_id)s AND s.id = i.id AND s.id >= %(first)s AND s.id <= %(last)s OFFSET 0
+) s
 WHERE s.version = d.version AND d.words @@ %(query)s::tsquery{tests} AND {visible}
 
 -- name: tested_cold

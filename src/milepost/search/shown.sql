@@ -3,7 +3,10 @@
 -- name: hot
 -- Those in PostgreSQL.
 SELECT s.* FROM unnest(%(ids)s::uuid[]) AS i (id)
-JOIN milepost.activity s ON s.tenant_id = %(tenant_id)s AND s.id = i.id AND s.id >= %(first)s AND s.id <= %(last)s
+CROSS JOIN LATERAL (
+    SELECT s.* FROM milepost.activity s
+    WHERE s.tenant_id = %(tenant_id)s AND s.id = i.id AND s.id >= %(first)s AND s.id <= %(last)s OFFSET 0
+) s
 
 -- name: cold
 -- Those in the archive.
