@@ -34,7 +34,7 @@ WHERE i.id <= %(newest)s
 LIMIT %(most)s
 
 -- name: late_in_feed
--- How many of them are in the feed.
+-- How many of them are in the feed. Each is looked up, as for a page (`shown` in feeds.sql).
 SELECT count(*)
 FROM unnest(%(ids)s::uuid[]) AS i (id)
 CROSS JOIN LATERAL (

@@ -88,4 +88,5 @@ class History:
                 await conn.execute(_queries.filled_to, {**tenant, "name": name, "high": high})
             else:
                 await conn.execute(_queries.filled, {**tenant, "name": name})
+        self._lane.grown(CHUNK_ROWS)
         _log.info("history folded", table=name, tenant_id=tenant_id, complete=high == LARGEST_ID)

@@ -109,7 +109,7 @@ class Lane:
         self._horizon = ("", 0.0)
         self._folded_at = 0.0
         self._planned_at = float("-inf")
-        self._loaded_since_planned = 0
+        self._folded_since_planned = 0
 
     @property
     def conn(self) -> Connection:
@@ -287,15 +287,18 @@ class Lane:
                 faults.reach("load.before_commit")
         self._writer.names.keep()
 
+    def grown(self, rows: int) -> None:
+        """So many activities have been folded into some table: plans that are kept may be of one that was empty."""
+        self._folded_since_planned += rows
+
     async def _plan(self, rows: int) -> None:
         """How the statements of a transaction that loads so many rows are planned from here on."""
-        self._loaded_since_planned += rows
+        self.grown(rows)
         if rows > SMALL_ROWS_MAX:
-            await self.conn.execute(_queries.plan_anew)
-            return
-        if self._loaded_since_planned > PLANS_KEPT_ROWS or monotonic() - self._planned_at > PLANS_KEPT_S:
+            return  # anew, as the session does
+        if self._folded_since_planned > PLANS_KEPT_ROWS or monotonic() - self._planned_at > PLANS_KEPT_S:
             await self.conn.execute(_queries.forget_plans)
-            self._planned_at, self._loaded_since_planned = monotonic(), 0
+            self._planned_at, self._folded_since_planned = monotonic(), 0
         await self.conn.execute(_queries.keep_plans)
 
     async def _load(self, tenant_id: int, run: list[Batch]) -> None:

@@ -8,8 +8,8 @@ FROM milepost.search_matches(%(query)s::tsquery, %(pieces)s::text[], %(low)s::uu
     %(walked)s::integer, %(patience_ms)s::integer) AS m
 
 -- name: tested
--- What the activities say: a document whose activity is gone or was corrected since is not found, whatever its words are. The bounds
--- keep partitions out of it that hold none.
+-- What the activities say: a document whose activity is gone or was corrected since is not found, whatever its words are. Each is
+-- looked up, as for a page (`shown` in feeds/feeds.sql). The bounds keep partitions out of it that hold none.
 SELECT s.id
 FROM unnest(%(ids)s::uuid[]) AS i (id)
 JOIN milepost.search_document d ON d.tenant_id = %(tenant_id)s AND d.id = i.id

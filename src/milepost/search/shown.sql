@@ -1,7 +1,7 @@
 -- What is asked of activities `s` is asked of both kinds: {activities} is one of these two.
 
 -- name: hot
--- Those in PostgreSQL.
+-- Those in PostgreSQL, each looked up, as for a page (`shown` in feeds/feeds.sql).
 SELECT s.* FROM unnest(%(ids)s::uuid[]) AS i (id)
 CROSS JOIN LATERAL (
     SELECT s.* FROM milepost.activity s
