@@ -68,12 +68,13 @@ async def test_what_redis_acknowledges_is_moved_once_and_in_order(db: Database, 
 
 
 async def test_callers_share_round_trips(db: Database, with_redis: Settings, redis: RedisServer) -> None:
-    """Three hundred callers at once are written in a few pipelines, each of which asks once whether Redis keeps them."""
+    """Three hundred callers at once, on three lanes, are written in a few pipelines, each of which asks once whether Redis keeps them."""
     async with primary_on(db, with_redis) as primary:
         async with client_of(redis) as client:
             await client.config_resetstat()
-            await asyncio.gather(*(primary.put(a_batch()) for _ in range(300)))
+            await asyncio.gather(*(primary.put(a_batch(lane=number % 3)) for number in range(300)))
             calls = await client.info("commandstats")
+        assert sum(lane["waiting_batches"] for lane in primary.state()["lanes"].values()) == 300
     assert calls["cmdstat_xadd"]["calls"] == 300
     assert calls["cmdstat_info"]["calls"] <= 5
 

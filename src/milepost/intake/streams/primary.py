@@ -1,4 +1,4 @@
-"""Redis as the primary: a writer for each lane, and what was spilled put in behind it, once.
+"""Redis as the primary: a writer for each server, and what was spilled put in behind it, once.
 
 See `milepost.intake.primary.Primary` for what is asked of it. The keys' name is the deployment's and read from PostgreSQL, once; from
 then on PostgreSQL may be away.
@@ -20,7 +20,7 @@ from milepost.intake.streams.entry import FIELDS, LaneKeys, deployment, fields_o
 from milepost.intake.streams.persistence import REPLICAS_MS, require_kept
 from milepost.intake.streams.scripts import TAKE
 from milepost.intake.streams.servers import Servers, ask, reached
-from milepost.intake.streams.writer import LaneWriter
+from milepost.intake.streams.writer import StreamWriter
 from milepost.postgres import Database
 from milepost.settings import Settings
 
@@ -42,22 +42,22 @@ class RedisPrimary:
         self._servers = Servers(settings.redis_url, name="queue")
         self._name = ""
         self._lanes: tuple[int, ...] = ()
-        self._writers: dict[int, LaneWriter] = {}
+        self._writers: dict[int, StreamWriter] = {}  # by lane; where one server has all lanes, one of all
         self._naming = asyncio.Lock()
 
     async def start(self) -> None:
         """Raises `SettingsError` where Redis is set up so that it would lose batches. One that is away may come back: then it is
         not acknowledged until it does. Safe twice."""
         await self._named()
-        for lane in self._lanes:
+        for writer in {self._writer(lane) for lane in self._lanes}:
             try:
-                await self._writer(lane).look()
+                await writer.look()
             except QueueUnavailable as error:
-                log.warning("the stream cannot be written yet", lane=lane, error=str(error))
+                log.warning("the streams cannot be written yet", error=str(error))
 
     async def stop(self) -> None:
-        writers, self._writers = self._writers, {}
-        for writer in writers.values():
+        writers, self._writers = set(self._writers.values()), {}
+        for writer in writers:
             await writer.stop()
         await self._servers.close()
 
@@ -69,7 +69,7 @@ class RedisPrimary:
         await self._named()
         if not batches:
             for lane in self._lanes:
-                await self._writer(lane).require_room()
+                await self._writer(lane).require_room([lane])
         by_lane: dict[int, list[Relayed]] = {}
         for one in batches:
             by_lane.setdefault(one.batch.lane, []).append(one)
@@ -87,18 +87,18 @@ class RedisPrimary:
         """What each lane's server promised when it was last asked, and what waited there for PostgreSQL."""
         lanes = {}
         for lane, writer in sorted(self._writers.items()):
-            kept = writer.persistence
+            kept, waiting = writer.persistence, writer.waiting(lane)
             lanes[str(lane)] = {
                 "promise": kept.promise(self._settings.redis_replicas) if kept is not None else None,
-                "waiting_batches": writer.entries,
-                "waiting_bytes": writer.bytes,
+                "waiting_batches": waiting.batches,
+                "waiting_bytes": waiting.bytes,
             }
         return {"lanes": lanes}
 
     async def _take(self, keys: LaneKeys, source: str, batches: list[Relayed]) -> None:
         """A lane's part of what was spilled, in one step with how far that is."""
         writer = self._writer(keys.lane)
-        client = await writer.require_room()
+        client = await writer.require_room([keys.lane])
         taken_from = keys.taken_from(source)
         taken = (await ask(client, "GET", taken_from) or b"").decode()
         left = [one for one in batches if one.position > taken]
@@ -126,9 +126,10 @@ class RedisPrimary:
     def _keys(self, lane: int) -> LaneKeys:
         return LaneKeys(self._name, lane)
 
-    def _writer(self, lane: int) -> LaneWriter:
+    def _writer(self, lane: int) -> StreamWriter:
         if lane not in self._writers:
-            self._writers[lane] = LaneWriter(self._servers, self._keys(lane), self._settings)
+            others = () if self._servers.are_many else self._writers.values()
+            self._writers[lane] = next(iter(others), None) or StreamWriter(self._servers, self._name, lane, self._settings)
         return self._writers[lane]
 
     async def _named(self) -> None:

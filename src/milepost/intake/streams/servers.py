@@ -43,9 +43,14 @@ class Servers:
         self._clients: dict[tuple[str, int], Redis] = {}
         self._slots: list[tuple[int, int, tuple[str, int]]] = []  # of a Cluster: first, last, who has them
 
+    @property
+    def are_many(self) -> bool:
+        """Whether two keys may lie on two servers."""
+        return self._address.kind == "cluster"
+
     async def of(self, key: bytes) -> Redis:
         """A client of the server that has `key`. Kept, and not to be closed. Raises `QueueUnavailable`."""
-        if self._address.kind == "cluster":
+        if self.are_many:
             return self._at(await self._owner(key))
         if ("", 0) not in self._clients:
             self._clients["", 0] = self._by_sentinel() if self._address.kind == "sentinel" else self._single()
