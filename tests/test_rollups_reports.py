@@ -136,15 +136,46 @@ async def test_kinds_and_shares(api: Api) -> None:
 async def test_the_highest_and_the_rarest(api: Api) -> None:
     """Of the first value, so many and no more."""
     await api.send(on(1), on(2), on(3), on(1, verb="walk"), on(2, verb="walk"), ticket("report", 1, 1), on(1, status="odd"))
-    assert [(row["keys"]["verb"], row["values"]["count"]) for row in await items(api, "busiest_kinds", **MARCH)] == [
+    assert [
+        (row["keys"]["verb"], row["values"]["count"]) for row in await items(api, "busiest_kinds", group="team-1", **MARCH)
+    ] == [
         ("run", 4),
         ("walk", 2),
     ]
-    assert [row["keys"] for row in await items(api, "rare", **MARCH)] == [
+    assert [row["keys"] for row in await items(api, "rare", group="team-1", **MARCH)] == [
         {"verb": "report", "status": ""},
         {"verb": "run", "status": "odd"},
     ]
-    assert len((await report(api, "busiest_kinds", limit=1, **MARCH))["items"]) == 1
+    assert len((await report(api, "busiest_kinds", group="team-1", limit=1, **MARCH))["items"]) == 1
+
+
+async def test_each_activity_counts_once(api: Api) -> None:
+    """What happens in a team is its league's, too: a report that adds groups up wants one of them, or is of a kind, which never lies in itself."""
+    await put(api, "groups/league", kind="league")
+    for team in ("team-1", "team-2"):
+        await put(api, f"groups/{team}", kind="team", parent="league")
+    await put(api, "groups/team-3", kind="team")
+    await api.send(
+        on(1), on(2), on(2, group="team-2"), on(3, group="league"), on(3, group="team-3"),
+        ticket("report", 1, 5), ticket("resolve", 1, 6), ticket("report", 2, 5, group="team-3"), ticket("resolve", 2, 6, group="team-3"),
+    )  # fmt: skip
+
+    async def counted(name: str, **question: str) -> list[list[int]]:
+        rows = await items(api, name, **question, **MARCH)
+        return [list(row["values"].values()) for row in rows if row["keys"] in ({}, {"verb": "run"})]
+
+    assert await counted("kinds_in_teams") == [[4, 3]]
+    assert await counted("kinds_in_teams", group="league") == [[3, 2]]
+    assert await counted("kinds_in_teams", within="league") == [[3, 2]]
+    assert await counted("kinds_in_teams", group="team-1") == [[2, 1]]
+    assert await counted("busiest_kinds", group="league") == [[4]]
+    assert [row["keys"]["group"] for row in await items(api, "quiet_teams", group="league", **MARCH)] == ["team-2", "team-1"]
+    assert [row["keys"]["group"] for row in await items(api, "quiet_teams", group="team-3", **MARCH)] == ["team-3"]
+
+    assert await counted("resolved") == await counted("resolved_in_teams") == [[2]]
+    for asked in ({"group": "league"}, {"group": "team-1"}, {"group": "team-3"}):
+        assert await counted("resolved", **asked) == await counted("resolved_in_teams", **asked) == [[1]]
+    assert await counted("resolved_in_teams", within="league") == [[1]]
 
 
 async def test_hours_of_the_business_day(api: Api) -> None:
@@ -366,6 +397,9 @@ async def test_viewers(api: Api) -> None:
         ("hours?within=a&group=b&cursor=c", 400, "/cursor", ""),
         ("backlog", 400, "/group", "is required, or an actor"),
         ("my_teams", 400, "/group", "is required, or an actor"),
+        ("busiest_kinds", 400, "/group", "busiest_kinds adds up, and what happens in a group counts for those above it, too"),
+        ("busiest_kinds?within=team-1", 400, "/group", "is required"),
+        ("resolved?within=team-1", 400, "/within", "ask for the group"),
         ("distance?members=3", 400, "/members", "is not a parameter of this route"),
     ],
 )

@@ -145,8 +145,16 @@ def _check_span(model: Model, notes: Notes, report: Report, source: _Source) -> 
         if report.kind not in model.groups:
             near = nearest_word(report.kind, model.groups)
             notes.add((*path, "kind"), "unknown-group-kind", f"no kind of group is called {quoted(report.kind)}", near)
-        elif "group" not in (report.by or source.keys):
-            notes.add((*path, "kind"), "needs-group", "a kind is of groups, and this report is not by group")
+        elif "group" not in source.keys:
+            notes.add((*path, "kind"), "needs-group", f"a kind is of groups, and {report.source} has no group")
+        elif "group" not in report.by and _by_membership(model, report):
+            message = "by membership, one who is in several groups of a kind would count for each of them: list it by group"
+            notes.add((*path, "kind"), "needs-group", message)
+
+
+def _by_membership(model: Model, report: Report) -> bool:
+    rollup = model.rollups.get(report.source)
+    return rollup is not None and rollup.belongs == "membership"
 
 
 class _Check:

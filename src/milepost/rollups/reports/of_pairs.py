@@ -15,7 +15,7 @@ __all__ = ["of_pairs"]
 
 
 def of_pairs(asking: Asking) -> str:
-    reached = asking.group_asked or "group" in asking.report.by
+    reached = asking.group_asked or "group" in asking.report.by or asking.report.kind is not None
     conditions = asking.conditions.replace("t.actor_id", "t.opened_by")
     if reached:
         conditions = conditions.replace("t.group_id", "r.ancestor_id")

@@ -3,8 +3,8 @@
     found = await read_report(conn, tenant_id, model, "organisation_analytics", Question(keys={"group": "org-1"}, days=90), now=now)
     found["items"]     # [{"keys": {…}, "values": {"count": 812, …}, "previous": {…}, "change": {…}}]
 
-`keys` narrow it down to one group, actor or other key of its source; `within` to the groups below one. A report without keys of its own
-has one item, zeros included. With `top` the items are those of the highest first value (or the lowest, by `order`), without further
+`keys` narrow it down to one group, actor or other key of its source; `within` to the groups below one. A report of a `kind` takes a group
+as those of the kind at or below it. A report without keys of its own has one item, zeros included. With `top` the items are those of the highest first value (or the lowest, by `order`), without further
 pages; all others come in the order of bucket and keys, page by page. `change` is by how much a number grew, as a part of what it was
 before; null where that was nothing.
 
@@ -42,6 +42,7 @@ from milepost.storage.by_index import plan_by_index
 __all__ = ["Question", "read_report"]
 
 ZEROS = frozenset({"count", "sum", "distinct", "open", "overdue"})  # what is 0 where there is nothing
+OF_THE_GROUP = "AND t.group_id = %(group_id)s"  # as `find_keys` has it
 OF_GROUPS = frozenset({"members", "engagement"})
 SIX = Decimal("0.000001")
 FOUR = Decimal("0.0001")
@@ -113,20 +114,17 @@ class _Reading:
             if "group" not in kept:
                 raise InvalidInput(errors=(FieldError("/within", f"{report.name} is not about groups"),))
             within = (await group_ids(self.conn, self.tenant_id, [self.question.within])).get(self.question.within)
-        self._require_somebody(kept, keys)
+        self._require_somebody()
         about = keys.parameters.get("group_id") if "group" in self.question.keys else within
         span = await self._span(about)
+        self._require_each_once(kept)
         shown: dict[str, Any] = {"report": report.name}
         if spanned:
             shown |= {"from": span.first.isoformat(), "to": span.last.isoformat(), "time_zone": span.zone}
         if not keys.known or (self.question.within is not None and within is None):
             return shown | {"items": [], "next": None}
         self.parameters |= {**keys.parameters, "within_id": within, **span.parameters()}
-        conditions = "".join(f" AND {condition}" for condition in keys.conditions)
-        if within is not None:
-            conditions += " " + queries.below
-        if report.kind is not None:
-            conditions += " " + put_words(queries.kind, kind=literal(report.kind))
+        conditions = self._conditions(keys)
         if report.source == MEMBERS:
             page = await read_members(
                 self.conn,
@@ -182,7 +180,19 @@ class _Reading:
             names += [f"rollup_{value.rollup}" for value in self.values if value.rollup is not None]
         await require_filled(self.conn, self.tenant_id, *names)
 
-    def _require_somebody(self, kept: Sequence[str], keys: Keys) -> None:
+    def _conditions(self, keys: Keys) -> str:
+        """On the source as `t`."""
+        report = self.report
+        found = [f"AND {condition}" for condition in keys.conditions]
+        if self.question.within is not None:
+            found.append(queries.below)
+        if report.kind is not None:
+            if OF_THE_GROUP in found:
+                found[found.index(OF_THE_GROUP)] = queries.at_or_below
+            found.append(put_words(queries.kind, kind=literal(report.kind)))
+        return "".join(f" {condition}" for condition in found)
+
+    def _require_somebody(self) -> None:
         """What would otherwise go through all members of a tenant, or has no group whose members it could count."""
         asked = self.question.keys.keys() & {"group", "actor"} or self.question.within is not None
         if self.report.source in (*self.model.pending, MEMBERS) and not asked:
@@ -190,6 +200,18 @@ class _Reading:
         of_groups = any(value.function in OF_GROUPS for value in self.values) and self.report.source in self.model.rollups
         if of_groups and "group" not in self.report.by and "group" not in self.question.keys:
             raise InvalidInput(errors=(FieldError("/group", f"is required: {self.report.name} tells of a group's members"),))
+
+    def _require_each_once(self, kept: Sequence[str]) -> None:
+        """What happens in a group counts for those above it, too, and for each team of who is in several: a report that adds rows of several
+        groups up would count it more than once. Groups of one kind are never above each other."""
+        report, rollup = self.report, self.model.rollups.get(self.report.source)
+        if "group" not in kept or "group" in report.by or report.kind is not None:
+            return
+        why = f"{report.name} adds up, and what happens in a group counts for those above it, too"
+        if rollup is not None and "group" not in self.question.keys and (rollup.ancestors or rollup.belongs == "membership"):
+            raise InvalidInput(errors=(FieldError("/group", f"is required: {why}"),))
+        if report.source in self.model.pairs and self.question.within is not None:
+            raise InvalidInput(errors=(FieldError("/within", f"{why}: ask for the group"),))
 
     async def _items(self, asking: Asking, limit: int, after: bytes | None) -> tuple[list[dict[str, Any]], bytes | None]:
         report, values = self.report, self.values

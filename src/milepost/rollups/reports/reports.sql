@@ -170,6 +170,12 @@ SELECT NULL::bigint, false WHERE false
     WHERE r.tenant_id = %(tenant_id)s AND r.ancestor_id = %(within_id)s AND r.group_id <> %(within_id)s
       AND r.since <= %(now)s AND r.until > %(now)s)
 
+-- name: at_or_below
+-- A group and those below it, now.
+ AND t.group_id IN (
+    SELECT r.group_id FROM milepost.group_reach r
+    WHERE r.tenant_id = %(tenant_id)s AND r.ancestor_id = %(group_id)s AND r.since <= %(now)s AND r.until > %(now)s)
+
 -- name: kind
 -- Groups of one kind.
  AND EXISTS (
