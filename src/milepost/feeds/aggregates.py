@@ -133,7 +133,7 @@ async def _aggregated(
     await plan_by_index(conn, sorts=True)
     sums = "".join(f", sum(s.m_{name})" for name, _ in presenter.measures)
     rows_of_archive = [cold[one] for one in stretch.ids if one in cold]
-    activities = _queries.both if rows_of_archive else _queries.hot
+    activities = _queries.hot + (f"\nUNION ALL\n{_queries.cold}" if rows_of_archive else "")
     query = put_words(_queries.aggregated, keys=", ".join(keys), sums=sums, activities=activities)
     parameters: dict[str, Any] = {
         "tenant_id": tenant_id,

@@ -45,7 +45,7 @@ USING unnest(%(ids)s::uuid[]) AS i (id)
 WHERE d.tenant_id = %(tenant_id)s AND d.id = i.id
     AND NOT EXISTS (
         SELECT FROM milepost.activity s
-        WHERE s.tenant_id = %(tenant_id)s AND s.id = d.id AND s.version = d.version AND s.id >= %(first)s AND s.id <= %(last)s
+        WHERE s.tenant_id = %(tenant_id)s AND s.id = d.id AND s.version = d.version AND s.id >= %(first)s AND s.id <= %(last)s OFFSET 0
     )
 
 -- name: add
@@ -54,7 +54,10 @@ INSERT INTO milepost.search_document (tenant_id, id, version, words)
 SELECT %(tenant_id)s, s.id, s.version, s.words FROM (
     SELECT s.id, s.version, {words} AS words
     FROM unnest(%(ids)s::uuid[]) AS i (id)
-    JOIN milepost.activity s ON s.tenant_id = %(tenant_id)s AND s.id = i.id AND s.id >= %(first)s AND s.id <= %(last)s
+    CROSS JOIN LATERAL (
+        SELECT s.* FROM milepost.activity s
+        WHERE s.tenant_id = %(tenant_id)s AND s.id = i.id AND s.id >= %(first)s AND s.id <= %(last)s OFFSET 0
+    ) s
     WHERE s.verb = ANY (%(verbs)s::text[])
 ) s WHERE s.words <> '' ORDER BY s.id
 ON CONFLICT (tenant_id, id) DO NOTHING
