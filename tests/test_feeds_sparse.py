@@ -25,7 +25,9 @@ async def site(db: Database, settings: Settings) -> AsyncIterator[LifecycleSite]
 
 
 PAGE = put_words(read._queries.shown, columns="s.id")
-AGGREGATES = put_words(aggregates._queries.aggregated, keys="s.group_id, NULL, NULL", sums="", activities=aggregates._queries.hot)
+AGGREGATES = put_words(
+    aggregates._queries.aggregated, keys="s.group_id, NULL, NULL", sums="", activities=aggregates._queries.hot
+)
 
 
 @pytest.mark.parametrize("query", [PAGE, AGGREGATES], ids=["page", "aggregates"])

@@ -95,6 +95,7 @@ def test_each_row_gets_its_own_numbers(batches: list[list[dict[str, Any]]]) -> N
     sent = [one for batch in batches for one in batch]
     assert sorted(rows.actors) == sorted({one["actor"] for one in sent})
     assert sorted(rows.groups) == sorted({group for one in sent for group in groups_of(one)})
+    assert rows.verbs() == {one["verb"] for one in sent}
     actors = {name: 1_000 + place for place, name in enumerate(rows.actors)}
     groups = {name: 2_000 + place for place, name in enumerate(rows.groups)}
     rows.resolve(7, actors, groups)
@@ -152,6 +153,7 @@ def test_mangled_rows_are_refused_or_read(data: st.DataObject) -> None:
     try:
         load = LoadRows([mangled])
         load.resolve(1, {"a": 1, "b": 2}, {"g": 1, "h": 2, "i": 3})
+        load.verbs()
     except ValueError:
         return
     assert len(load.as_they_came()) == len(rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 import pytest_asyncio
@@ -16,6 +17,7 @@ from milepost.settings import Settings
 
 ROWS = 800
 SMALL = 100  # loads of one activity
+CORRECTED = 25
 READ_MAX = 40  # index entries and rows, of each table, a loaded row
 
 
@@ -96,6 +98,36 @@ async def small_loads(site: LifecycleSite, first: int) -> None:
     for n in range(first, first + SMALL):
         await site.send([ran(n, days=1, actor=f"user-{n}")])
         await site.lane.run_once()
+
+
+async def test_corrections_keep_their_plans(site: LifecycleSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And retractions: by plans that are kept they read no more than by such as are made each time."""
+    await site.send([ran(n, days=1 + n % 3, actor=f"user-{n}") for n in range(2 * ROWS)])
+    await site.lane.run_once()
+    ids = [
+        row[0]
+        for row in await site.rows("SELECT id FROM milepost.activity WHERE verb = 'run' ORDER BY id LIMIT %s", 2 * CORRECTED)
+    ]
+    before = await rows_read(site)
+    assert await site.lane.open()
+    await corrected_and_retracted(site, ids[:CORRECTED])
+    kept, made = await plans(site)
+    assert kept >= 2 * CORRECTED
+    assert made == 0
+    by_kept = await rows_read(site)
+    assert await site.lane.open()
+    monkeypatch.setattr(load, "SMALL_ROWS_MAX", 0)
+    await corrected_and_retracted(site, ids[CORRECTED:])
+    assert (await plans(site))[0] == 0
+    read = await rows_read(site)
+    more = {name: by_kept[name] - before[name] for name in read}
+    assert {name: rows for name, rows in more.items() if rows > READ_MAX * ROWS + 1.5 * (read[name] - by_kept[name])} == {}
+
+
+async def corrected_and_retracted(site: LifecycleSite, ids: list[UUID]) -> None:
+    for one in ids:
+        assert (await site.did(do="correct", id=str(one), patch={"measures": {"distance_m": 7}}))["status"] == 200
+        assert (await site.did(do="retract", id=str(one)))["status"] == 204
 
 
 async def test_plans_are_kept_for_a_while(site: LifecycleSite, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -117,6 +117,8 @@ async def test_a_correction_that_cannot_be(api: Api) -> None:
         ({"key": "three"}, "/key", "cannot be changed"),
         ({"occurred_at": "2999-01-01T00:00:00Z"}, "/occurred_at", "more than 24 hours in the future"),
         ({"actor": None}, "/actor", "is required"),
+        ({"verb": None}, "/verb", "is required"),
+        ({"verb": ["run"]}, "/verb", "Expected str"),
         ({"data": {"note": "a\0b"}}, "/data/note", "contains the character NUL (\\u0000), which cannot be stored"),
     ):
         answer = await api("PATCH", path, json=patch)

@@ -28,6 +28,7 @@ COUNT, TENANT, ID, ACTOR, GROUP, MORE = slice(0, 2), slice(6, 10), slice(14, 30)
 LENGTHS = ((2, 4), (10, 16), (30, 8), (42, 8))  # of tenant, id, occurred_at and actor
 GROUP_LENGTH = slice(54, 58)
 HEAD_BYTES = 70  # with the length of `more_groups`, where there is a group; no row is shorter
+BEGINNING = ("tenant_id", "id", "occurred_at", "actor_id", "group_id", "more_groups", "audience", "verb")
 ARRAY_HEAD_BYTES = 20  # of a bigint[]: dimensions, flags, type, length, lower bound
 
 _length = struct.Struct(">i")
@@ -125,6 +126,22 @@ class LoadRows:
             for row, name, place, file in named_in(one.header.files)
             if 0 <= row < len(one.lengths)
         ]
+
+    def verbs(self) -> set[str] | None:
+        """Looked for row by row: of loads of few. None: it does not say where they stand."""
+        if tuple(self.columns.split(", ")[: len(BEGINNING)]) != BEGINNING:
+            return None
+        data, found = self._bytes.data, set[str]()
+        with_group = self._part(GROUP_LENGTH, ">i4") == 8
+        for start, end, grouped in zip(self.starts.tolist(), self.ends.tolist(), with_group.tolist(), strict=True):
+            first, last = 0, start + (MORE.start if grouped else GROUP.start)
+            for _ in range(3):  # further groups, audience, verb
+                first = last + _length.size
+                if first > end:
+                    raise ValueError("a row has no verb")
+                last = first + max(0, _length.unpack_from(data, last)[0])
+            found.add(bytes(data[first : min(last, end)]).decode())
+        return found
 
     # ── ids ──
 

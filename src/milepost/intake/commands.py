@@ -27,7 +27,7 @@ from milepost.intake._milestones import settle_targets
 from milepost.intake._problems import Answer, problem
 from milepost.intake.accept import Acceptor
 from milepost.intake.commands_once import Once, kept_as_letter, merged
-from milepost.intake.corrections import Command, Corrections
+from milepost.intake.corrections import Command, Corrections, Planned
 from milepost.intake.derive import clear_dirty, fold_groups, hide, repair_groups
 from milepost.intake.erase import erase
 from milepost.intake.removal import retain
@@ -58,17 +58,18 @@ class Runner:
         acceptor: Acceptor,
         recall: Recall,
         contents: Contents,
+        planned: Planned,
         *,
         after_load: bool = False,
     ) -> None:
-        """after_load: in the transaction of a load, whose rows the temp tables still hold."""
+        """planned: within it so many activities are folded. after_load: in the transaction of a load, whose rows the temp tables still hold."""
         self.conn = conn
         self.tenant_id = tenant_id
         self.tenant = {"tenant_id": tenant_id}
         self.compiled = compiled
         self.acceptor = acceptor
         self.recall = recall
-        self.corrections = Corrections(conn, tenant_id, compiled, acceptor, recall, contents)
+        self.corrections = Corrections(conn, tenant_id, compiled, acceptor, recall, contents, planned)
         self._used = after_load
         self.took_names = False  # what is remembered of names must be forgotten, once this is committed
 

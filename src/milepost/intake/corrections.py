@@ -1,6 +1,6 @@
 """Corrections and retractions of activities, and restored versions of them: planned one by one, written together.
 
-    corrections = Corrections(conn, tenant_id, compiled, acceptor, recall, contents)
+    corrections = Corrections(conn, tenant_id, compiled, acceptor, recall, contents, planned)
     edits = await corrections.plan(commands, answers, received_at)   # what cannot be done has its answer now
     await corrections.do(edits, answers)                             # the temp tables are empty
 
@@ -10,7 +10,8 @@ row (content, files, versions, its place in the chain) follows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -37,7 +38,7 @@ from milepost.storage.naming import name_anew, require_nameable
 from milepost.storage.recall import Recall
 from milepost.storage.versions import Made, forget_versions, record, restorable
 
-__all__ = ["Command", "Corrections", "Edit"]
+__all__ = ["Command", "Corrections", "Edit", "Planned"]
 
 _queries = load_queries(__package__, "load.sql")
 
@@ -46,6 +47,7 @@ _FIXED = frozenset({"id", "key", "source", "version", "received_at"})
 _GIVEN = ("actor", "verb", "object", "group", "groups", "measures", "data", "visibility", "status", "source", "key")
 
 Command = dict[str, Any]
+Planned = Callable[[int], AbstractAsyncContextManager[None]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +59,7 @@ class Edit:
     new_id: UUID | None  # None: retracted
     public_id: UUID
     version: int
+    verbs: frozenset[str]  # before and after
     payload: _rows.Payload | None  # its row
     activity: dict[str, Any]
     before: dict[str, Any]  # what could be corrected of it, where its versions are kept
@@ -82,7 +85,9 @@ class Corrections:
         acceptor: Acceptor,
         recall: Recall,
         contents: Contents,
+        planned: Planned,
     ) -> None:
+        """planned: within it so many activities are folded; what is planned there serves again."""
         self.conn = conn
         self.tenant_id = tenant_id
         self.tenant = {"tenant_id": tenant_id}
@@ -90,13 +95,15 @@ class Corrections:
         self.acceptor = acceptor
         self.recall = recall
         self.contents = contents
+        self.planned = planned
         self.presenter = Presenter(compiled.columns, attached=compiled.model.verbs_with_files())
 
     async def plan(self, commands: Sequence[tuple[int, Command]], answers: list[Answer], received_at: datetime) -> list[Edit]:
         """commands: with their places in the answers. What waits, or cannot be done, is answered."""
         asked = [UUID(command["id"]) for _, command in commands]
         await self.recall.of_ids(self.conn, self.tenant_id, asked)
-        found = await by_ids(self.conn, self.tenant_id, asked, self.presenter, content=True)
+        async with self.planned(0):
+            found = await by_ids(self.conn, self.tenant_id, asked, self.presenter, content=True)
         stored = await kept_of(self.conn, self.tenant_id, [found[one][0] for one in asked if one in found])
         edits: list[Edit] = []
         missing = [command for (_, command), asked_id in zip(commands, asked, strict=True) if asked_id not in found]
@@ -122,7 +129,9 @@ class Corrections:
             for edit in edits:
                 answers[edit.index] = problem(error)
             return
-        await derive(self.conn, self.compiled, self.tenant_id, taken_back=True)
+        counting = self.compiled.counting({verb for edit in edits for verb in edit.verbs})
+        async with self.planned(len(edits)), self.conn.pipeline():
+            await derive(self.conn, counting, self.tenant_id, taken_back=True)
         for edit in edits:
             # Through JSON, as it will be stored: measures may be decimals.
             body = msgspec.json.decode(_encode(dict(edit.activity, version=edit.version))) if edit.new_id else None
@@ -185,6 +194,7 @@ class Corrections:
                 new_id=None,
                 public_id=public_id,
                 version=version,
+                verbs=frozenset({activity["verb"]}),
                 payload=None,
                 activity={},
                 before={},
@@ -206,10 +216,10 @@ class Corrections:
             merged.pop("group", None)
         body = _encode(merged)
         received = datetime.fromisoformat(activity["received_at"])
-        keeps_versions = self._keeps_versions(merged)
         encoded = self.acceptor.correction(
             self.tenant_id, body, received_at, received_at=received, hash62=current_id.int & HASH_MASK
         )
+        keeps_versions = self._keeps_versions(merged)
         files = {name: [UUID(hex=one) for one in found] for name, found in encoded.payload.header.files.get(0, {}).items()}
         merged.pop("files", None)
         if files:  # tickets as what they stand for
@@ -220,6 +230,7 @@ class Corrections:
             new_id=UUID(int=encoded.id),
             public_id=public_id,
             version=version + 1,
+            verbs=frozenset({activity["verb"], merged["verb"]}),
             payload=encoded.payload,
             activity={"id": str(public_id), **merged},
             before=before if keeps_versions else {},

@@ -39,6 +39,7 @@ from milepost.intake.queue import Queue
 from milepost.intake.trouble import NOT_THE_BATCHS, Trouble
 from milepost.intake.write import PartitionGone, Writer, read_rows
 from milepost.postgres import Connection, Database, load_queries, translated
+from milepost.schema.compile import CompiledModel
 from milepost.settings import Settings
 from milepost.storage.content import LIE_THERE, WAIT, Contents
 from milepost.storage.naming import NAME, named_values
@@ -262,7 +263,14 @@ class Lane:
         """For commands of one transaction; after_load: in that of a load."""
         compiled = self.compiled
         return Runner(
-            self.conn, tenant_id, compiled.model, compiled.acceptor, compiled.recall, self._contents, after_load=after_load
+            self.conn,
+            tenant_id,
+            compiled.model,
+            compiled.acceptor,
+            compiled.recall,
+            self._contents,
+            self._planned,
+            after_load=after_load,
         )
 
     async def journal(self, tenant_id: int) -> int:
@@ -292,7 +300,7 @@ class Lane:
         self._folded_since_planned += rows
 
     async def _plan(self, rows: int) -> None:
-        """How the statements of a transaction that loads so many rows are planned from here on."""
+        """How the statements of a transaction that folds so many activities are planned from here on."""
         self.grown(rows)
         if rows > SMALL_ROWS_MAX:
             return  # anew, as the session does
@@ -300,6 +308,13 @@ class Lane:
             await self.conn.execute(_queries.forget_plans)
             self._planned_at, self._folded_since_planned = monotonic(), 0
         await self.conn.execute(_queries.keep_plans)
+
+    @asynccontextmanager
+    async def _planned(self, rows: int) -> AsyncIterator[None]:
+        """Statements that fold so many activities are planned as those of a load of as many; those before and after are planned anew."""
+        await self._plan(rows)
+        yield
+        await self.conn.execute(_queries.plan_anew)
 
     async def _load(self, tenant_id: int, run: list[Batch]) -> None:
         began = monotonic()
@@ -348,7 +363,9 @@ class Lane:
             await self._writer.require_partitions(*rows.span())
         async with self.transaction(tenant_id):
             model, recall, chain = self.compiled.model, self.compiled.recall, self.compiled.chain
-            await self._plan(sum(batch.rows for batch in run))
+            size = sum(batch.rows for batch in run)
+            await self._plan(size)
+            counting = _counting(model, loads) if size <= SMALL_ROWS_MAX else model
             inserted = await self._writer.write(conn, model.activity, tenant_id, loads, all_new=all_new, recall=recall)
             await recall.for_delta(conn, tenant_id, model, taken_back=False)
             async with conn.pipeline():
@@ -360,7 +377,7 @@ class Lane:
                 if named := [one for rows in loads for one in rows.files()]:
                     missing = await conn.execute(NAME, {**tenant, **named_values(named)})
                 await conn.execute(_queries.stream, tenant)
-                await derive(conn, model, tenant_id, taken_back=False)
+                await derive(conn, counting, tenant_id, taken_back=False)
                 if chain is not None:
                     names = self._writer.named
                     await chain.load(conn, tenant_id, _span_of(loads), names=names, kept=bool(kept), files=bool(named))
@@ -434,6 +451,17 @@ class Lane:
     async def compile(self) -> None:
         """Compile the current model and make the session's temp tables for it."""
         self._compiled = await compile_current(self.conn, self.db.settings, self._writer.require_anew)
+
+
+def _counting(model: CompiledModel, loads: Sequence[LoadRows]) -> CompiledModel:
+    """What these rows can count for: of a large model a load of few runs a part of the statements."""
+    verbs = set[str]()
+    for rows in loads:
+        found = rows.verbs()
+        if found is None:
+            return model
+        verbs |= found
+    return model.counting(verbs)
 
 
 def _span_of(loads: Sequence[LoadRows]) -> tuple[UUID, UUID]:

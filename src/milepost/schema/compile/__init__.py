@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from milepost.model import Model
 from milepost.schema.compile._activity import (
@@ -101,12 +102,30 @@ class CompiledModel:
             milestones=tuple(part for part in self.milestones if part.table not in tables),
         )
 
+    def counting(self, verbs: Collection[str]) -> CompiledModel:
+        """The same, as if nothing but what activities of these verbs count for were declared: all that a delta of them can change."""
+        return replace(
+            self,
+            rollups=_counting(self.rollups, verbs),
+            latest=_counting(self.latest, verbs),
+            pairs=_counting(self.pairs, verbs),
+            boards=_counting(self.boards, verbs),
+            milestones=_counting(self.milestones, verbs),
+        )
+
     def derived(self) -> Iterator[CompiledRollup | CompiledLatest | CompiledPair | CompiledBoard | CompiledMilestones]:
         yield from self.rollups
         yield from self.latest
         yield from self.pairs
         yield from self.boards
         yield from self.milestones
+
+
+_Part = TypeVar("_Part", CompiledRollup, CompiledLatest, CompiledPair, CompiledBoard, CompiledMilestones)
+
+
+def _counting(parts: tuple[_Part, ...], verbs: Collection[str]) -> tuple[_Part, ...]:
+    return tuple(part for part in parts if not set(verbs).isdisjoint(part.of))
 
 
 def compile_model(model: Model, *, columns: dict[str, ActivityColumn] | None = None) -> CompiledModel:

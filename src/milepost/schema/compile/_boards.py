@@ -49,6 +49,10 @@ class CompiledBoard:
     temp_ddl: tuple[str, ...]
     verify: tuple[Check, ...]
 
+    @property
+    def of(self) -> tuple[str, ...]:
+        return self.tally.of
+
 
 def compile_board(model: Model, board: Board) -> CompiledBoard:
     return _Compiler(model, board).board_compiled()
@@ -229,7 +233,8 @@ class _Compiler(RollupCompiler):
             f"INSERT INTO {self.touched} ({', '.join(columns)}, place, tie)\n"
             f"SELECT {', '.join(f't.{column}' for column in columns)}, t.place, t.tie\n"
             f"FROM (SELECT DISTINCT {keys}, {bucket} AS bucket FROM {self.dirty} d) d\n"
-            f"JOIN {self.table} t ON t.tenant_id = %(tenant_id)s AND t.per = {literal(per)} AND {same_keys}\n"
+            f"CROSS JOIN LATERAL (SELECT t.* FROM {self.table} t WHERE t.tenant_id = %(tenant_id)s AND t.per = {literal(per)} AND {same_keys}"
+            f" OFFSET 0) t\n"
             f"WHERE NOT EXISTS (SELECT FROM {self.touched} o WHERE {same_note})"
         )
 

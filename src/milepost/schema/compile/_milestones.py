@@ -34,6 +34,7 @@ class CompiledMilestones:
 
     name: str
     table: str
+    of: tuple[str, ...]  # verbs
     needs: str  # the rollup's table, which must be complete
     by_group: bool
     definition: str  # when it changes, the milestones are made anew
@@ -137,6 +138,7 @@ FULL JOIN (
     return CompiledMilestones(
         name=goal.name,
         table=table,
+        of=rollup.of,
         needs=f"rollup_{rollup.name}",
         by_group=by_group,
         definition=f"{goal} {definition_hash(rollup, model)}",

@@ -22,6 +22,7 @@ _COLUMNS = "opened_id, opened_at, opened_by, group_id, closed_id, closed_at, clo
 class CompiledPair:
     name: str
     table: str
+    of: tuple[str, ...]  # verbs
     ddl: tuple[str, ...]
     temp_ddl: tuple[str, ...]
     note_dirty: str  # for activities added and taken back alike
@@ -67,6 +68,7 @@ def compile_pair(pair: Pair) -> CompiledPair:
     return CompiledPair(
         name=pair.name,
         table=table,
+        of=(*pair.open, *pair.close),
         ddl=(
             f"CREATE TABLE {table} (\n    tenant_id integer NOT NULL,\n    object_kind {text} NOT NULL,\n"
             f"    object_id {text} NOT NULL,\n    opened_id uuid NOT NULL,\n    opened_at timestamptz NOT NULL,\n"

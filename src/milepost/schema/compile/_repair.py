@@ -36,7 +36,8 @@ class Repairing(RollupTable):
         same = " AND ".join([f"c.{key} = d.{key}" for key in self.keys] + [same_day])
         statements = []
         for per in ("day", "hour") if self.unit == "hour" else ("day",):
-            # An hour of the day may have lost all its activities: start from the rows, not from what is left.
+            # An hour of the day may have lost all its activities: start from the rows, not from what is left. OFFSET 0: each is looked up;
+            # a temp table is believed to hold hundreds, for which the planner reads all days of a small table.
             rows = "t.bucket = d.day" if per == "day" else "t.bucket >= d.day AND t.bucket < d.day + interval '1 day'"
             at = "true" if per == "day" else "s.hour = t.bucket"
             row_keys = " AND ".join([f"t.{key} = d.{key}" for key in self.keys] + [rows])
@@ -49,7 +50,8 @@ class Repairing(RollupTable):
             statements.append(
                 f"UPDATE {self.table} t SET {sets}\nFROM (\n"
                 f"SELECT {row_columns}, again.*\nFROM (SELECT DISTINCT * FROM {dirty}) d\n"
-                f"JOIN {self.table} t ON t.tenant_id = %(tenant_id)s AND t.per = '{per}' AND {row_keys}\n"
+                f"CROSS JOIN LATERAL (SELECT t.* FROM {self.table} t WHERE t.tenant_id = %(tenant_id)s AND t.per = '{per}' AND {row_keys}"
+                " OFFSET 0) t\n"
                 f"CROSS JOIN LATERAL (\nSELECT {kept} FROM (\n"
                 f"SELECT {adds} FROM (\nSELECT c.* FROM (\n{source}\n) c WHERE {same}\n) s WHERE {at}\n) x\n"
                 f") again\n) again ({names}, {named(*(column.name for column in self.extremes))})\n"

@@ -19,6 +19,7 @@ class CompiledRollup:
 
     name: str
     table: str
+    of: tuple[str, ...]  # verbs
     keys: tuple[str, ...]
     pers: tuple[str, ...]
     by_group: bool
@@ -45,6 +46,7 @@ class RollupCompiler(Folding, Repairing, Verifying):
         return CompiledRollup(
             name=self.rollup.name,
             table=self.table,
+            of=self.rollup.of,
             keys=self.keys,
             pers=self.pers,
             by_group="group" in self.rollup.by,
