@@ -19,9 +19,9 @@ class Outcome:
     statuses: dict[int, int] = field(default_factory=dict)
 
 
-def request_bytes(path: str, key: str, body: bytes, *, prefer: str | None = None) -> bytes:
+def request_bytes(path: str, key: str, body: bytes, *, method: str = "POST", prefer: str | None = None) -> bytes:
     """prefer: the header of that name."""
-    head = f"POST {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {key}\r\n"
+    head = f"{method} {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {key}\r\n"
     if prefer is not None:
         head += f"Prefer: {prefer}\r\n"
     head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"

@@ -74,6 +74,10 @@ VACUUM (ANALYZE)
 -- So that no part of the run pays for what was written before it.
 CHECKPOINT
 
+-- name: newest
+-- Of a tenant, by when they occurred.
+SELECT id FROM milepost.activity WHERE tenant_id = %(tenant_id)s ORDER BY id DESC LIMIT %(rows)s
+
 -- name: loaded
 -- How many activities came in by the server, and how many batches wait.
 SELECT count(*) FROM milepost.activity WHERE tenant_id = ANY (%(tenants)s) AND received_at >= %(since)s

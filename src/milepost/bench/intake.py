@@ -3,7 +3,7 @@
 Rounds go A B A B. B: a real `milepost serve` on 1 lane, then on 2, fed by 4 connections; the time runs until the last activity is
 loaded and in both rollups. A: the rows of that round, exported from the table in the order in which they came, and copied for
 other tenants with the same history in transactions of `batch_rows_max` rows, over as many connections as there were lanes. Then receipts
-are timed at 80 % of the best rate, and single activities until they are loaded. `--board` keeps a board as well. `--queue redis` puts a
+are timed at 80 % of the best rate, single activities until they are loaded, and corrections of them. `--board` keeps a board as well. `--queue redis` puts a
 Redis before the queue, which syncs each group of batches to disk.
 """
 
@@ -87,6 +87,7 @@ async def measure(settings: Settings, folder: Path, queue: str = "postgres", boa
             peak = max(statistics.median(rates["intake", lanes]) for lanes in (1, 2))
             paced = await _paced(made, redis, port, peak * 0.8, rng)
             lone = await _lone(made, port, rng)
+            corrected = await _corrected(made, port)
         for lanes in (1, 2):
             suffix = "" if lanes == 2 else "_1_lane"
             ratios = [one / other for one, other in zip(rates["intake", lanes], rates["copy", lanes], strict=True)]
@@ -108,6 +109,8 @@ async def measure(settings: Settings, folder: Path, queue: str = "postgres", boa
             Figure(name="paced_rows_s", value=len(paced.latencies) * BATCH / paced.seconds, unit="rows/s"),
             Figure(name="lone_p50_ms", value=percentile(lone.latencies, 0.5) * 1000, unit="ms"),
             Figure(name="lone_p99_ms", value=percentile(lone.latencies, 0.99) * 1000, unit="ms"),
+            Figure(name="corrected_p50_ms", value=percentile(corrected.latencies, 0.5) * 1000, unit="ms"),
+            Figure(name="corrected_p99_ms", value=percentile(corrected.latencies, 0.99) * 1000, unit="ms"),
             Figure(name="server_cpu_s", value=statistics.median(cpu["server"]) * ROWS_ROUND / 1e6, unit="s"),
             Figure(name="postgres_cpu_s", value=statistics.median(cpu["postgres"]) * ROWS_ROUND / 1e6, unit="s"),
             Figure(name="server_cpu_us_a_row", value=statistics.median(cpu["server"]), unit="us"),
@@ -235,6 +238,18 @@ async def _lone(made: Ground, port: int, rng: random.Random) -> Outcome:
     """One activity at a time, when nothing else comes: until it is loaded and in both rollups."""
     requests = [request_bytes("/v1/activities", made.keys[0], body, prefer="wait=10") for body in bodies(LONE, rng, batch=1)]
     outcome = await send(port, [requests])
+    return _require_all_done(outcome)
+
+
+async def _corrected(made: Ground, port: int) -> Outcome:
+    """The newest activities, one at a time, to a status that none has: taken back and folded anew."""
+    rows = await (await made.owner.execute(_queries.newest, {"tenant_id": made.tenants[0], "rows": LONE})).fetchall()
+    body = msgspec.json.encode({"status": "corrected"})
+    requests = [request_bytes(f"/v1/activities/{one}", made.keys[0], body, method="PATCH") for (one,) in rows]
+    return _require_all_done(await send(port, [requests]))
+
+
+def _require_all_done(outcome: Outcome) -> Outcome:
     if set(outcome.statuses) != {200}:
         raise MilepostError(f"Not every activity was loaded: {outcome.statuses}")
     return outcome
