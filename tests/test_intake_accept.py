@@ -64,7 +64,7 @@ BAD = [
     ({"occurred_at": "0001-12-31T23:59:59Z"}, "/occurred_at", "before the year 2"),
     ({"occurred_at": "2026-03-01T07:12:00"}, "/occurred_at", "Expected datetime with a timezone component"),
     ({"occurred_at": 5}, "/occurred_at", "Expected datetime, got int"),
-    ({"visibility": "secret"}, "/visibility", "Invalid enum value 'secret'"),
+    ({"visibility": "secret"}, "/visibility", "'secret' is not one of public, group, private"),
     ({"colour": "red"}, "/colour", "is not a field of an activity"),
     ({"groups": [1]}, "/groups/0", "Expected str, got int"),
 ]

@@ -13,6 +13,8 @@ from web_client import Api, run_of
 pytest_plugins = ["fix_web"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+WHOLE = {"board": "distance", "members": ["ana"]}
+
 
 def metres(actor: str, distance: float, at: str = "2026-03-04T10:00:00Z", **fields: Any) -> dict[str, Any]:
     return run_of(actor, occurred_at=at, measures={"distance_m": distance}, **fields)
@@ -212,10 +214,32 @@ async def test_several_at_once(api: Api) -> None:
     assert answer.status_code == 200, answer.text
     ranks = [[(item["rank"], item["member"]) for item in one["items"]] for one in answer.json()["items"]]
     assert ranks == [[(1, "ana"), (3, "cem")], [(1, "cem")], [(1, "team-1")]]
-    wrong = await api("POST", "/v1/standings", json={"standings": [{"board": "distance", "members": []}]})
-    assert wrong.json()["errors"][0]["pointer"] == "/standings/0/members"
-    wrong = await api("POST", "/v1/standings", json={"standings": [{"board": "distance", "members": [1]}]})
-    assert wrong.json()["errors"][0]["pointer"] == "/standings/0/members/0"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "pointer", "detail"),
+    [
+        ({}, 422, "/standings", "is required"),
+        ({"standings": 7}, 422, "/standings", "Expected array, got int"),
+        ({"standings": [], "limit": 3}, 422, "/limit", "is not known here"),
+        ({"standings": [{"board": "distance"}]}, 422, "/standings/0/members", "is required"),
+        ({"standings": [{"board": "distance", "members": []}]}, 422, "/standings/0/members", "are 1 to"),
+        ({"standings": [{"board": "distance", "members": [1]}]}, 422, "/standings/0/members/0", "Expected str, got int"),
+        ({"standings": [{"board": "distance", "members": ["ana"], "of": 1}]}, 422, "/standings/0/of", "is not known here"),
+        ({"standings": [WHOLE, {**WHOLE, "window": "month"}]}, 400, "/standings/1/window", "'month' is not kept here"),
+        ({"standings": [WHOLE, {**WHOLE, "at": "noon"}]}, 400, "/standings/1/at", "'noon' is not an RFC 3339 time"),
+        ({"standings": [WHOLE, {**WHOLE, "board": "longest"}]}, 400, "/standings/1/group", "is required"),
+    ],
+)
+async def test_a_question_of_several_that_cannot_be_answered(
+    api: Api, body: dict[str, Any], status: int, pointer: str, detail: str
+) -> None:
+    """An error that names the place in the body, the question's number included."""
+    answer = await api("POST", "/v1/standings", json=body)
+    assert answer.status_code == status, answer.text
+    (error,) = answer.json()["errors"]
+    assert error["pointer"] == pointer
+    assert error["detail"].startswith(detail)
 
 
 @pytest.mark.parametrize(

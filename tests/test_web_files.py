@@ -102,6 +102,7 @@ async def test_what_the_model_does_not_admit_is_refused_before_it_is_uploaded(
     """With the field that is wrong."""
     answer = await api("POST", "/v1/files", json=SCAN | fields)
     assert (answer.status_code, [error["pointer"] for error in answer.json()["errors"]]) == (status, [pointer]), answer.text
+    assert "activity" not in answer.text
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from milepost import limits
-from milepost.activity import audience_of, microseconds
+from milepost.activity import AUDIENCES, audience_of, microseconds
 from milepost.errors import FieldError, InvalidInput
 from milepost.intake import _rows
 from milepost.intake._named_files import files_struct
@@ -214,8 +214,8 @@ _EXPLANATION = re.compile(r"^(?P<detail>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.D
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
 
 
-def explain(message: str) -> tuple[str, str]:
-    """msgspec's message as (JSON pointer, sentence)."""
+def explain(message: str, *, unknown: str | None = None) -> tuple[str, str]:
+    """msgspec's message as (JSON pointer, sentence). unknown: what to say of a name that there is not; None: it is of an activity."""
     match = _EXPLANATION.match(message)
     assert match is not None
     path = (match["path"] or "$").split("[...]")[0].split(".[")[0]  # msgspec does not say where in a dict or list of any
@@ -224,9 +224,11 @@ def explain(message: str) -> tuple[str, str]:
     missing = re.match(r"Object missing required field `(.+)`", detail)
     if missing:
         return f"{pointer}/{escape(missing[1])}", "is required"
-    unknown = re.match(r"Object contains unknown field `(.+)`", detail)
-    if unknown:
-        declared = pointer in ("/measures", "/files") or f"{pointer}/{unknown[1]}" == "/files"
-        where = "declared in the model" if declared else "a field of an activity"
-        return f"{pointer}/{escape(unknown[1])}", f"is not {where}"
+    extra = re.match(r"Object contains unknown field `(.+)`", detail)
+    if extra:
+        declared = pointer in ("/measures", "/files") or f"{pointer}/{extra[1]}" == "/files"
+        said = "is not declared in the model" if declared else "is not a field of an activity"
+        return f"{pointer}/{escape(extra[1])}", unknown or said
+    if pointer == "/visibility" and detail.startswith("Invalid enum value "):
+        return pointer, f"{detail.removeprefix('Invalid enum value ')} is not one of {', '.join(AUDIENCES)}"
     return pointer, detail.replace("`", "").replace(" | null", "")

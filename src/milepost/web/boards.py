@@ -21,6 +21,7 @@ from milepost.boards.read import BoardPage, members_of, read_page
 from milepost.boards.snapshots import find_snapshot, nearest_snapshot
 from milepost.boards.standing import AROUND_MAX, read_standing
 from milepost.errors import FieldError, InvalidInput
+from milepost.intake._verb_rows import explain
 from milepost.postgres import Connection
 from milepost.rollups.sight import require_sight
 from milepost.storage.activities import rfc3339
@@ -163,9 +164,13 @@ async def standings(request: ApiRequest) -> Response[bytes]:
     questions = _questions(decode_object(await request.whole_body()))
     answers = []
     async with viewing(request) as view:
-        for one in questions:
+        for index, one in enumerate(questions):
             asked = Asked(**{name: getattr(one, name) for name in Asked.__dataclass_fields__})
-            ranking = await _ranking_in(view, one.board, asked)
+            try:
+                ranking = await _ranking_in(view, one.board, asked)
+            except InvalidInput as error:
+                faults = tuple(FieldError(f"/standings/{index}{fault.pointer}", fault.detail) for fault in error.errors)
+                raise InvalidInput(errors=faults) from error
             items = await read_named(view.conn, ranking, one.members, movement=one.movement)
             members = await members_of(view.conn, ranking)
             answers.append({"board": one.board, "group": one.group, **_which(ranking), "members": members, "items": items})
@@ -195,9 +200,7 @@ def _questions(body: dict[str, Any]) -> list[board_schemas.StandingAsked]:
     try:
         asked = msgspec.convert(body, board_schemas.StandingsAsked).standings
     except msgspec.ValidationError as error:
-        message, _, path = str(error).partition(" - at `$")
-        pointer = path.rstrip("`").replace("[", "/").replace("]", "").replace(".", "/")
-        raise Unprocessable(errors=(FieldError(pointer or "/standings", message),)) from error
+        raise Unprocessable(errors=(FieldError(*explain(str(error), unknown="is not known here")),)) from error
     if len(asked) > QUESTIONS_MAX:
         raise Unprocessable(errors=(FieldError("/standings", f"are more than {QUESTIONS_MAX}"),))
     for index, one in enumerate(asked):

@@ -181,7 +181,7 @@ def _asked(body: bytes) -> Asked:
     try:
         said = _decode(body)
     except msgspec.ValidationError as error:
-        raise InvalidInput(errors=(FieldError(*explain(str(error))),)) from error
+        raise InvalidInput(errors=(FieldError(*explain(str(error), unknown="is not known here")),)) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidInput("The body is not JSON.", errors=(FieldError("", str(error)),)) from error
     sha256 = None if said.sha256 is None else bytes.fromhex(said.sha256)
