@@ -261,6 +261,36 @@ async def test_what_cannot_be_answered(api: Api, path: str, status: int, pointer
 
 
 @pytest.mark.parametrize(
+    ("window", "group", "at"),
+    [
+        ("week", None, "0001-01-01"),
+        ("day", None, "0001-01-01T12:00:00Z"),
+        ("week", None, "0001-01-07"),
+        ("day", "east", "9999-12-31T23:59:59Z"),
+        ("all", "west", "0001-01-01"),
+    ],
+)
+async def test_a_window_at_the_end_of_time(api: Api, window: str, group: str | None, at: str) -> None:
+    """A window that no calendar has, or that none comes before, is refused by its `at`, wherever it is asked for."""
+    for name, zone in (("east", "Asia/Tokyo"), ("west", "America/Los_Angeles")):
+        await put(api, f"/v1/groups/{name}", {"kind": "team", "time_zone": zone})
+    await api.send(metres("ana", 1))
+    asked = {"window": window, "at": at} | ({} if group is None else {"group": group})
+    taken = {**asked, "at": at if "T" in at else f"{at}T00:00:00Z"}
+    answers = [
+        (400, "/at", await api("GET", "/v1/boards/distance", params=asked)),
+        (400, "/at", await api("GET", "/v1/boards/distance/standing", params={**asked, "member": "ana"})),
+        (400, "/at", await api("GET", "/v1/boards/distance/friends", params={**asked, "actor": "ana"})),
+        (422, "/at", await api("PUT", "/v1/boards/distance/snapshots/first", json=taken)),
+    ]
+    board = {"board": "distance", "members": ["ana"]}
+    several = {"standings": [board, {**board, **asked}]}
+    answers.append((400, "/standings/1/at", await api("POST", "/v1/standings", json=several)))
+    for status, pointer, answer in answers:
+        assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (status, pointer), answer.text
+
+
+@pytest.mark.parametrize(
     ("path", "body", "status"),
     [
         ("/v1/boards/distance/members/ana", {"shown": "gone"}, 422),

@@ -4,7 +4,8 @@
 
 A window is the one that holds `now` in the local time of the board's group (everywhere: of the model): its day, its week from
 Monday, its month; a term is the same at any time, and so is `all`. Raises `NotFound` for a board or group that is not there,
-`InvalidInput` for a window or group that the board does not have, `BeingFilled` while history is being counted.
+`InvalidInput` for a window or group that the board does not have and for a window at the ends of time, `BeingFilled` while history is
+being counted.
 """
 
 from __future__ import annotations
@@ -165,7 +166,11 @@ async def ranking_of(
         if row is None:
             raise NotFound(f"There is no group {group!r}.", group=group)
         group_id, zone = row[0], row[1] or zone
-    per, bucket, previous = _span(model, asked, now.astimezone(ZoneInfo(zone)).replace(tzinfo=None))
+    try:
+        per, bucket, previous = _span(model, asked, now.astimezone(ZoneInfo(zone)).replace(tzinfo=None))
+    except OverflowError:
+        detail = f"its window in {zone}, or the one before, is not within the years 1 to 9999"
+        raise InvalidInput(errors=(FieldError("/at", detail),)) from None
     return Ranking(
         board=board,
         tenant_id=tenant_id,
