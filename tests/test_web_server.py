@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import msgspec
@@ -248,6 +249,37 @@ async def test_openapi_is_complete(api: Api) -> None:
         assert reference.removeprefix("#/components/schemas/") in schemas_there
     assert {one["name"] for one in document["paths"]["/v1/activities"]["get"]["parameters"]} >= {"from", "to", "data.NAME"}
     assert len({operation["operationId"] for _, _, operation in operations}) == len(operations)
+
+
+WRONG = {"integer": "many", "boolean": "perhaps"}  # for a parameter of that type
+
+
+async def test_every_parameter_that_is_wrong_or_missing_is_named(api: Api) -> None:
+    """By its own name in the query, with the words it may be where it is one of several."""
+    document = await api.get("/openapi.json", key=None)
+    seen = set()
+    for path, item in document["paths"].items():
+        asked = [one for one in item.get("get", {}).get("parameters", ()) if one["in"] == "query"]
+        required = {one["name"]: "a" for one in asked if one["required"] and one["schema"]["type"] == "string"}
+        whole = re.sub(r"\{(\w+)\}", lambda one: "1" if one[1] in ("version", "number") else str(UUID(int=1)), path)
+        for one in asked:
+            shapes = one["schema"].get("oneOf", [one["schema"]])
+            words = next((shape["enum"] for shape in shapes if "enum" in shape), None)
+            wrong = "nope" if words else next((WRONG[shape["type"]] for shape in shapes if shape.get("type") in WRONG), None)
+            tries = [({**required, one["name"]: wrong}, words)] if wrong else []
+            if one["required"]:
+                tries.append(({name: value for name, value in required.items() if name != one["name"]}, None))
+            for params, listed in tries:
+                answer = await api("GET", whole, params=params)
+                assert answer.status_code == 400, (path, params, answer.text)
+                (error,) = [found for found in answer.json()["errors"] if found["pointer"] == f"/{one['name']}"]
+                if one["name"] not in params:
+                    assert error["detail"] == "is required"
+                if listed:
+                    assert error["detail"] == f"'nope' is not one of {', '.join(filter(None, listed))}"
+                seen.add((one["name"], "is required" if one["name"] not in params else "words" if listed else "type"))
+    kinds = {("member", "is required"), ("to", "is required"), ("state", "words"), ("aggregate", "words"), ("limit", "type")}
+    assert seen >= kinds | {("actor", "is required"), ("action", "is required"), ("format", "words"), ("kind", "words")}
 
 
 async def test_answers_are_as_described(api: Api) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from litestar import Litestar, Request, Response
 from litestar.datastructures import State
+from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp
 
@@ -44,7 +45,7 @@ from milepost.web import (
 from milepost.web.edge import Edge
 from milepost.web.intake import Intake
 from milepost.web.openapi import CONFIG
-from milepost.web.parameters import refuse_unknown
+from milepost.web.parameters import Known, refuse_wrong
 from milepost.web.problems import MEDIA_TYPE, problem_of
 from milepost.web.request import ApiRequest
 from milepost.web.services import Services
@@ -92,7 +93,7 @@ def build_app(services: Services) -> ASGIApp:
         route_handlers=[route for resource in RESOURCES for route in resource.routes],
         request_class=ApiRequest,
         exception_handlers={Exception: _answer_error},
-        before_request=_refuse_unknown_parameters,
+        before_request=_refuse_wrong_parameters,
         openapi_config=CONFIG,
         state=State({"services": services}),
         logging_config=None,
@@ -101,16 +102,32 @@ def build_app(services: Services) -> ASGIApp:
     for route in app.routes:
         if isinstance(route, HTTPRoute):
             for handler, arguments in route.route_handler_map.values():
-                handler.opt["parameters"] = frozenset(one.field_alias for one in arguments.expected_query_params)
+                words = _words(handler)
+                handler.opt["parameters"] = {
+                    one.field_alias: Known(required=one.is_required, words=words.get(one.field_name, ()))
+                    for one in arguments.expected_query_params
+                }
     return Edge(app, Intake(services), doors(services))
 
 
-async def _refuse_unknown_parameters(request: Request[Any, Any, Any]) -> None:
+def _words(handler: HTTPRouteHandler) -> dict[str, tuple[str, ...]]:
+    """Of the arguments that are one of several words: which."""
+    signatures = (handler.parsed_fn_signature, *(one.parsed_fn_signature for one in handler.resolve_dependencies().values()))
+    return {
+        name: one.args
+        for signature in signatures
+        for name, argument in signature.parameters.items()
+        for one in (argument, *argument.inner_types)
+        if one.is_literal
+    }
+
+
+async def _refuse_wrong_parameters(request: Request[Any, Any, Any]) -> None:
     opt = request.route_handler.opt
     asked = list(request.query_params.multi_items())
     if opt.get("data_filters"):
         asked = [(name, value) for name, value in asked if not name.startswith("data.")]
-    refuse_unknown(asked, opt["parameters"])
+    refuse_wrong(asked, opt["parameters"])
 
 
 def _answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

@@ -31,7 +31,7 @@ Form = Annotated[
     description="Of the tenant, or of one actor: newest first, with their content, what is archived included. A line of JSON each.",
     opt=documented("Running it"),
 )
-async def export(request: ApiRequest, actor: OneActor = None, form: Form = "jsonl") -> Stream:
+async def export(request: ApiRequest, actor: OneActor = None, format: Form = "jsonl") -> Stream:
     services = request.services
     served, tenant_id = services.models.current, request.user.tenant_id
 
@@ -39,7 +39,7 @@ async def export(request: ApiRequest, actor: OneActor = None, form: Form = "json
         async for one in exported(
             services.db, tenant_id, served.model, served.presenter, Filter(actor=actor), services.contents
         ):
-            yield encode(activity_streams(one) if form == "activitystreams" else one) + b"\n"
+            yield encode(activity_streams(one) if format == "activitystreams" else one) + b"\n"
 
     return Stream(lines(), media_type="application/x-ndjson")
 

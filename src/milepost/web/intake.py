@@ -31,7 +31,7 @@ from milepost.intake.accept import Accepted, Acceptor, Rejected
 from milepost.intake.queue import Idempotency, Kind
 from milepost.web.bodies import ClientGone, decompress
 from milepost.web.gate import Passage
-from milepost.web.parameters import refuse_unknown
+from milepost.web.parameters import refuse_wrong
 from milepost.web.problems import MEDIA_TYPE, problem_of
 from milepost.web.request import authorize
 from milepost.web.services import Services
@@ -87,7 +87,7 @@ class Intake:
         media_type = b"application/json"
         try:
             if scope["query_string"]:
-                refuse_unknown(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True), frozenset())
+                refuse_wrong(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True), {})
             status, answer, said = await self._take(headers, receive)
             body = self._encode(answer)
             extra = [(name.encode(), value.encode()) for name, value in said.items()]

@@ -25,6 +25,7 @@ __all__ = ["routes"]
 
 LIFE = timedelta(days=7)  # where nothing is said
 
+# Its argument is called otherwise: the framework keeps `state` for itself.
 OneState = Annotated[State | None, QueryParameter(name="state", description="Only those in this state.")]
 
 

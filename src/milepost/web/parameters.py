@@ -1,13 +1,13 @@
 """Parameters that several routes share, singly or gathered, and what is done about those that a route does not have.
 
-A parameter that is unknown, given twice or empty is an error that names it: a misspelt filter must not be a filter
-ignored.
+A parameter that is unknown, given twice, empty, missing or none of the words it may be is an error that names it: a misspelt filter
+must not be a filter ignored.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -27,6 +27,7 @@ __all__ = [
     "Cursor",
     "From",
     "IdInPath",
+    "Known",
     "Limit",
     "Narrowed",
     "OneActor",
@@ -42,7 +43,7 @@ __all__ = [
     "moment",
     "object_asked",
     "one_of",
-    "refuse_unknown",
+    "refuse_wrong",
     "words_of",
 ]
 
@@ -103,8 +104,17 @@ def narrowed(
 NARROWED = {"narrowed": Provide(narrowed, sync_to_thread=False)}
 
 
-def refuse_unknown(asked: Iterable[tuple[str, str]], known: Collection[str]) -> None:
-    """asked: parameters in the query. Raises `InvalidInput` for those that are not known, given twice, or empty."""
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """A parameter of a route. words: those it may be; none: the route reads it itself."""
+
+    required: bool = False
+    words: tuple[str, ...] = ()
+
+
+def refuse_wrong(asked: Iterable[tuple[str, str]], known: Mapping[str, Known]) -> None:
+    """asked: parameters in the query. known: by name. Raises `InvalidInput` for those that are not known, given twice, empty, missing,
+    or no word that they may be."""
     asked = list(asked)
     faults = []
     for name, times in Counter(name for name, _ in asked).items():
@@ -114,7 +124,13 @@ def refuse_unknown(asked: Iterable[tuple[str, str]], known: Collection[str]) -> 
             faults.append(FieldError(f"/{name}", f"is not a parameter of this route{hint}"))
         elif times > 1:
             faults.append(FieldError(f"/{name}", "is given more than once"))
-    faults += [FieldError(f"/{name}", "is empty") for name, value in asked if name in known and not value]
+    for name, value in asked:
+        if name in known and not value:
+            faults.append(FieldError(f"/{name}", "is empty"))
+        elif name in known and known[name].words and value not in known[name].words:
+            faults.append(_none_of(name, value, known[name].words))
+    given = {name for name, _ in asked}
+    faults += [FieldError(f"/{name}", "is required") for name, one in known.items() if one.required and name not in given]
     if faults:
         raise InvalidInput("A parameter is not valid.", errors=tuple(faults))
 
@@ -143,7 +159,11 @@ def one_of(name: str, text: str, allowed: Sequence[Word]) -> Word:
     for word in allowed:
         if word == text:
             return word
-    raise InvalidInput(errors=(FieldError(f"/{name}", f"{text!r} is not one of {', '.join(allowed)}"),))
+    raise InvalidInput(errors=(_none_of(name, text, allowed),))
+
+
+def _none_of(name: str, text: str, allowed: Sequence[str]) -> FieldError:
+    return FieldError(f"/{name}", f"{text!r} is not one of {', '.join(allowed)}")
 
 
 def words_of(name: str, text: str | None, allowed: Sequence[Word]) -> tuple[Word, ...]:
