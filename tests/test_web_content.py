@@ -109,8 +109,9 @@ async def test_a_part_of_2_mb_costs_less_than_a_twentieth(api: Api, monkeypatch:
     assert await api.get(f"{path}/content", params={"part": "/questions/8765"}) == LARGE["questions"][8765]
     assert 0 < fetched < object_bytes / 20
     assert await api.get(f"{path}/content", params={"part": "/questions/3/id"}) == 3
-    for missing in ("/questions/9000", "/nothing", "/questions/01", "/title/x"):
-        assert (await api("GET", f"{path}/content", params={"part": missing})).status_code == 404
+    for missing in ("/questions/9000", "/nothing", "/questions/01", "/title/x", "/questions/3/text/a~1b", "/questions/3/no"):
+        answer = await api("GET", f"{path}/content", params={"part": missing})
+        assert (answer.status_code, answer.json()["detail"]) == (404, f"The content has no part {missing!r}.")
 
 
 async def test_tags_ranges_and_what_never_changes(api: Api) -> None:

@@ -79,6 +79,7 @@ class Packed:
 class Place:
     """Where a value is in the text. rest: the steps to it from the container these members are of; empty: it is exactly these bytes."""
 
+    pointer: str  # as it was asked for
     start: int
     end: int
     rest: tuple[str, ...] = ()
@@ -94,7 +95,7 @@ class Place:
             text, steps = b"[%b]" % text, (str(int(steps[0]) - self.first), *steps[1:])
         elif self.members_of == "{":
             text = b"{%b}" % text
-        return msgspec.json.encode(_at(msgspec.json.decode(text), steps))
+        return msgspec.json.encode(_at(msgspec.json.decode(text), steps, self.pointer))
 
 
 class Index:
@@ -116,7 +117,7 @@ class Index:
         cut, start, end = self._root, 0, self.text_bytes
         for number, step in enumerate(steps):
             if cut is None:
-                return Place(start=start, end=end, rest=steps[number:])
+                return Place(pointer=pointer, start=start, end=end, rest=steps[number:])
             if cut.array and not NUMBER.fullmatch(step):
                 raise NotFound(f"The content has no part {pointer!r}.")
             key = int(step) if cut.array else step
@@ -127,11 +128,13 @@ class Index:
             if run.inner is None:
                 first = run.key if isinstance(run.key, int) else 0
                 members_of = "[" if cut.array else "{"
-                return Place(start=run.start, end=run.end, rest=steps[number:], members_of=members_of, first=first)
+                return Place(
+                    pointer=pointer, start=run.start, end=run.end, rest=steps[number:], members_of=members_of, first=first
+                )
             if run.key != key:
                 raise NotFound(f"The content has no part {pointer!r}.")
             cut, start, end = run.inner, run.inner.start, run.inner.end
-        return Place(start=start, end=end)
+        return Place(pointer=pointer, start=start, end=end)
 
     def frames(self, start: int, end: int) -> range:
         """The frames that hold these bytes of the text."""
@@ -173,7 +176,7 @@ def open_index(index: bytes, digest: bytes) -> Index:
 
 def part_of(content: Any, pointer: str) -> Any:
     """What a JSON pointer points to in a decoded content. Raises `InvalidInput` for what is none, `NotFound` where nothing is."""
-    return _at(content, _steps(pointer))
+    return _at(content, _steps(pointer), pointer)
 
 
 class _Packer:
@@ -242,14 +245,15 @@ def _steps(pointer: str) -> tuple[str, ...]:
     return tuple(step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:])
 
 
-def _at(content: Any, steps: tuple[str, ...]) -> Any:
+def _at(content: Any, steps: tuple[str, ...], pointer: str) -> Any:
+    """pointer: the whole of it, of which the steps may be the rest."""
     for step in steps:
         if isinstance(content, dict) and step in content:
             content = content[step]
         elif isinstance(content, list) and NUMBER.fullmatch(step) and int(step) < len(content):
             content = content[int(step)]
         else:
-            raise NotFound(f"The content has no part {'/' + '/'.join(steps)!r}.")
+            raise NotFound(f"The content has no part {pointer!r}.")
     return content
 
 
