@@ -82,8 +82,6 @@ async def _stored(request: ApiRequest, kept: Kept, part: str | None, *, redirect
         url = await contents.store.presign("GET", kept.path, valid_s=SIGNED_S)
         return Response(b"", status_code=307, headers={"location": url, "cache-control": "private, no-store"})
     status, start, end, ranged = range_of(request, headers["etag"], kept.text_bytes)
-    if status == 416:
-        return Response(b"", status_code=416, headers=ranged)
     headers |= ranged
     pieces = contents.texts(kept, start, end)
     return Stream(await begun(pieces), status_code=status, headers=headers, media_type="application/json")

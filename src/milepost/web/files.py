@@ -133,8 +133,6 @@ async def read_data(request: ApiRequest, file: FileInPath, grant: Grant = None) 
     if matches(request.headers.get("if-none-match"), tag):
         return Response(b"", status_code=304, headers=headers, media_type=found.media_type)
     status, start, end, ranged = range_of(request, tag, found.size)
-    if status == 416:
-        return Response(b"", status_code=416, headers=ranged)
     pieces = await begun(files.pieces(found, start, end))
     return Stream(pieces, status_code=status, headers=headers | ranged, media_type=found.media_type)
 

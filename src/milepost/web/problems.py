@@ -47,6 +47,7 @@ from milepost.storage.file import Unfit
 __all__ = [
     "KINDS",
     "MEDIA_TYPE",
+    "NoSuchRange",
     "NotReady",
     "Problem",
     "Unprocessable",
@@ -59,6 +60,10 @@ DETAILED_MAX = 3  # fields named in the sentence; all are in `errors`
 UNDEFINED_SQLSTATES = frozenset({"42P01", "42703"})  # a table or column that is not there
 
 _log = structlog.get_logger(__name__)
+
+
+class NoSuchRange(MilepostError):
+    """There are no such bytes. size: how many there are."""
 
 
 class NotReady(MilepostError):
@@ -148,6 +153,12 @@ KINDS: dict[str, Kind] = {
             status=415,
             title="The body is in an unknown form",
             meaning="Content-Encoding may be gzip or zstd, or absent; bodies are JSON, activities also NDJSON.",
+        ),
+        Kind(
+            slug="no-such-range",
+            status=416,
+            title="There are no such bytes",
+            meaning="The header Range names bytes after the end; Content-Range tells how many there are.",
         ),
         Kind(
             slug="limit-reached",
@@ -244,6 +255,7 @@ _SLUGS: tuple[tuple[type[Exception], str], ...] = (
     (PreconditionFailed, "precondition-failed"),
     (TooLarge, "too-large"),
     (UnsupportedEncoding, "unsupported-encoding"),
+    (NoSuchRange, "no-such-range"),
     (LimitReached, "limit-reached"),
     (Overfull, "too-many-requests"),
     (QueueFull, "queue-full"),
@@ -300,6 +312,8 @@ def problem_of(error: Exception) -> Problem:
                 headers["www-authenticate"] = 'Bearer realm="milepost"'
             if slug == "unsupported-encoding":
                 headers["accept-encoding"] = "gzip, zstd, identity"
+            if isinstance(error, NoSuchRange):
+                headers["content-range"] = f"bytes */{error.size}"
             more: dict[str, Any] = {}
             if isinstance(error, PreconditionFailed):
                 more["version"] = error.facts["version"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from milepost.web.problems import NoSuchRange
 from milepost.web.request import ApiRequest
 
 __all__ = ["range_of"]
@@ -12,7 +13,7 @@ RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 
 
 def range_of(request: ApiRequest, entity_tag: str, size: int) -> tuple[int, int, int, dict[str, str]]:
-    """→ status, first byte, after the last, headers. One range is understood; several, or another unit, are none. 416: there is no such part."""
+    """→ status, first byte, after the last, headers. One range is understood; several, or another unit, are none. Raises `NoSuchRange`."""
     match = RANGE.fullmatch(request.headers.get("range", ""))
     if match is None or match[0] == "bytes=-" or request.headers.get("if-range", entity_tag) != entity_tag:
         return 200, 0, size, {"accept-ranges": "bytes", "content-length": str(size)}
@@ -21,6 +22,6 @@ def range_of(request: ApiRequest, entity_tag: str, size: int) -> tuple[int, int,
     else:
         start, end = int(match[1]), min(size, int(match[2]) + 1 if match[2] else size)
     if start >= end:
-        return 416, 0, 0, {"content-range": f"bytes */{size}"}
+        raise NoSuchRange(f"There are {size} bytes, and none of them is in {match[0]}.", size=size)
     there = {"accept-ranges": "bytes", "content-length": str(end - start), "content-range": f"bytes {start}-{end - 1}/{size}"}
     return 206, start, end, there
