@@ -189,16 +189,16 @@ async def test_groups_fit_the_model(conn: Connection) -> None:
     }
     await run(conn, "put_group", model=TEAMS, id="t", kind="team", parent="lg")
     assert await refused(conn, "put_group", model=TEAMS, id="lg", kind="team") == {
-        "/kind": "it is the parent of a team, so it must be a league"
+        "/kind": "it is the parent of a group of kind team, so it must be of kind league"
     }
     await run(conn, "put_group", model=TEAMS, id="lg", kind="league")
     assert await refused(conn, "put_group", model=TEAMS, id="u", kind="team", parent="t") == {
-        "/parent": "the parent of a team must be a league; 't' is a team"
+        "/parent": "the parent must be of kind league, as for all of kind team; 't' is of kind team"
     }
     assert await refused(conn, "put_group", model=TEAMS, id="lg", parent="other") == {
-        "/parent": "a league has no parent in this model"
+        "/parent": "a group of kind league has no parent in this model"
     }
-    with pytest.raises(Conflict, match="'lg' is a league; a group's kind stays"):
+    with pytest.raises(Conflict, match="'lg' is of kind league; a group's kind stays"):
         await run(conn, "put_group", model=TEAMS, id="lg", kind="team")
     wrong = {"goal_m": 1.5, "fee": 0.125, "open": 1, "motto": 7, "until": "tomorrow", "free": {"any": "thing"}}
     assert await refused(conn, "put_group", model=TEAMS, id="t", attributes=wrong) == {
@@ -273,7 +273,7 @@ async def test_roles_of_the_kind(conn: Connection) -> None:
     """A role is one of the kind's, where the kind has roles; others take any."""
     await run(conn, "put_group", model=TEAMS, id="t", kind="team")
     assert await refused(conn, "put_member", model=TEAMS, group="t", actor="u", role="captian") == {
-        "/role": "'captian' is not a role of a team; known are captain, member"
+        "/role": "'captian' is not a role in a group of kind team; known are captain, member"
     }
     await run(conn, "put_group", model=TEAMS, id="lg", kind="league")
     await run(conn, "put_member", model=TEAMS, group="lg", actor="u", role="anything")

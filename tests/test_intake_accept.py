@@ -51,7 +51,7 @@ BAD = [
     ({"measures": {"distance_m": 500_001}}, "/measures/distance_m", "Expected float <= 500000.0"),
     ({"measures": {"duration_s": 1.5}}, "/measures/duration_s", "expected an integer, got 1.5"),
     ({"measures": {"pace": 1}}, "/measures/pace", "is not declared in the model"),
-    ({"object": {"kind": "car", "id": "1"}}, "/object/kind", "this verb is done to a workout, not to a car"),
+    ({"object": {"kind": "car", "id": "1"}}, "/object/kind", "this verb is done to objects of kind workout, not car"),
     ({"object": {"kind": "workout"}}, "/object/id", "is required"),
     ({"data": [1]}, "/data", "expected an object"),
     ({"data": {"device": 7}}, "/data/device", "Expected str, got int"),

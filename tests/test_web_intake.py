@@ -400,7 +400,7 @@ async def test_a_tenant_holds_at_most_what_is_still_free() -> None:
         ({"occurred_at": "2999-01-01T00:00:00Z"}, "/occurred_at", "more than 24 hours in the future"),
         ({"occurred_at": "0001-01-01T00:00:00+14:00"}, "/occurred_at", "before the year 2"),
         ({"occurred_at": "2026-03-01T07:12:00"}, "/occurred_at", "Expected datetime with a timezone component"),
-        ({"object": {"kind": "ticket", "id": "1"}}, "/object/kind", "this verb is done to a workout, not to a ticket"),
+        ({"object": {"kind": "ticket", "id": "1"}}, "/object/kind", "this verb is done to objects of kind workout, not ticket"),
         ({"visibility": "all"}, "/visibility", "'all' is not one of public, group, private"),
         ({"actor": "x" * 257}, "/actor", "Expected str of length <= 256"),
     ],

@@ -30,9 +30,8 @@ async def prepare_invite(conn: Connection, tenant_id: int, command: Invite, now:
     kind = model.groups.get(known.kind or "")
     faults = []
     if kind and kind.roles and command.role not in kind.roles:
-        faults.append(
-            FieldError("/role", f"{command.role!r} is not a role of a {kind.name}; known are {', '.join(sorted(kind.roles))}")
-        )
+        detail = f"{command.role!r} is not a role in a group of kind {kind.name}; known are {', '.join(sorted(kind.roles))}"
+        faults.append(FieldError("/role", detail))
     if datetime.fromisoformat(command.expires_at) <= now:
         faults.append(FieldError("/expires_at", "must lie in the future"))
     if command.by is not None:

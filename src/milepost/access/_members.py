@@ -30,7 +30,7 @@ async def prepare_member(conn: Connection, tenant_id: int, command: PutMember, n
     group = known.get(command.group)
     kind = model.groups.get(group.kind) if group and group.kind else None
     if kind and kind.roles and command.role not in kind.roles:
-        detail = f"{command.role!r} is not a role of a {kind.name}; known are {', '.join(sorted(kind.roles))}"
+        detail = f"{command.role!r} is not a role in a group of kind {kind.name}; known are {', '.join(sorted(kind.roles))}"
         raise InvalidInput(errors=(FieldError("/role", detail),))
     if group is None:
         made = await intern(conn, tenant_id, queries.intern_groups, [command.group])

@@ -37,8 +37,8 @@ async def prepare_group(conn: Connection, tenant_id: int, command: PutGroup, now
     known = await find_groups(conn, tenant_id, names)
     group, above = known.get(command.id), known.get(parent or "")
     if group and group.kind and command.kind and command.kind != group.kind:
-        detail = f"the group is a {group.kind}, and a group's kind stays"
-        message = f"Group {command.id!r} is a {group.kind}; a group's kind stays."
+        detail = f"the group is of kind {group.kind}, and a group's kind stays"
+        message = f"Group {command.id!r} is of kind {group.kind}; a group's kind stays."
         raise Conflict(message, errors=(FieldError("/kind", detail),))
     kind = command.kind or (group.kind if group else None)
     since = command.since or (now.isoformat() if group and group.declared else ALWAYS)
@@ -90,9 +90,9 @@ def _kind_faults(command: PutGroup, kind_name: str | None, above: KnownGroup | N
     faults = []
     if isinstance(command.parent, str):
         if kind.parent is None:
-            faults.append(FieldError("/parent", f"a {kind.name} has no parent in this model"))
+            faults.append(FieldError("/parent", f"a group of kind {kind.name} has no parent in this model"))
         elif above and above.kind and above.kind != kind.parent:
-            detail = f"the parent of a {kind.name} must be a {kind.parent}; {command.parent!r} is a {above.kind}"
+            detail = f"the parent must be of kind {kind.parent}, as for all of kind {kind.name}; {command.parent!r} is of kind {above.kind}"
             faults.append(FieldError("/parent", detail))
     if isinstance(command.attributes, dict):
         faults += typed_attributes(command.attributes, kind)
@@ -104,7 +104,7 @@ async def _below_faults(conn: Connection, tenant_id: int, group: KnownGroup, kin
     rows = await conn.execute(queries.kinds_below, {"tenant_id": tenant_id, "group_id": group.group_id})
     below = sorted(row[0] for row in await rows.fetchall() if row[0] in model.groups)
     return [
-        FieldError("/kind", f"it is the parent of a {one}, so it must be a {model.groups[one].parent}")
+        FieldError("/kind", f"it is the parent of a group of kind {one}, so it must be of kind {model.groups[one].parent}")
         for one in below
         if model.groups[one].parent != kind
     ]

@@ -100,7 +100,7 @@ class VerbRows:
         found = self._middles.get((visibility, kind))
         if found is None:
             if kind is not None and self.object is not None and kind != self.object:
-                refuse("/object/kind", f"this verb is done to a {self.object}, not to a {kind}")
+                refuse("/object/kind", f"this verb is done to objects of kind {self.object}, not {kind}")
             if len(self._middles) >= KINDS_KEPT_MAX:
                 self._middles.clear()
             found = _rows.NULL + _AUDIENCES[visibility] + self._name + (_rows.NULL if kind is None else _rows.text(kind))
