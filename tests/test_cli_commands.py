@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -66,6 +67,22 @@ def test_every_command_explains_itself(command: Command, words: tuple[str, ...])
     assert answer.code == 0
     assert answer.out.startswith("Usage: milepost " + " ".join(words))
     assert len(answer.out.splitlines()) > 4
+
+
+def test_a_list_of_commands_leaves_none_out(command: Command) -> None:
+    """Where the line of a group names its commands, it names all; a command's line in its group ends with a sentence or an ellipsis."""
+    context = click.Context(root)
+    for name, (_, _, line) in COMMANDS.items():
+        found = root.get_command(context, name)
+        if not isinstance(found, click.Group):
+            continue
+        named = set(re.findall(r"[\w-]+", line.partition(":")[2]))
+        assert not named or set(found.list_commands(context)) <= named, line
+        for inner in found.list_commands(context):
+            made = found.get_command(context, inner)
+            assert made is not None
+            shown = made.get_short_help_str()
+            assert shown.count("(") == shown.count(")") or shown.endswith("..."), shown
 
 
 def test_every_setting_is_a_flag(command: Command) -> None:

@@ -89,13 +89,17 @@ def test_keys(command: Command, tenant: str) -> None:
     (listed,) = command("key", "list", "--tenant", tenant, "--json").json["items"]
     assert made.startswith(listed["key_id"])
     assert (listed["name"], sorted(listed["scopes"]), listed["revoked_at"]) == ("app", ["read", "write"], None)
+    wrong = command("key", "create", "--tenant", tenant, "--scope", "fly", "--name", "x" * 300)
+    assert wrong.code == 2
+    assert wrong.err.startswith("Error: --scope: 'fly' is not one of read, write, admin; --name: ")
     token = command("key", "token", listed["key_id"], "--tenant", tenant, "--actor", "user-1", "--expires-in", "60")
     assert len(token.out.strip().split(".")) == 3
     assert command("key", "token", listed["key_id"], "--tenant", tenant, "--actor", "u", "--json").json.keys() == {
         "token",
         "expires_at",
     }
-    assert command("key", "token", listed["key_id"], "--tenant", tenant, "--actor", "u", "--expires-in", "99999999").code == 2
+    wrong = command("key", "token", listed["key_id"], "--tenant", tenant, "--actor", "u", "--expires-in", "99999999")
+    assert (wrong.code, wrong.err[:21]) == (2, "Error: --expires-in: ")
     assert command("key", "revoke", listed["key_id"], "--tenant", tenant).code == 0
     assert command("key", "token", listed["key_id"], "--tenant", tenant, "--actor", "user-1").code == 3
     assert command("key", "list", "--tenant", tenant, "--json").json["items"][0]["revoked_at"] is not None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
@@ -13,10 +15,14 @@ from milepost.cli._database import as_service
 from milepost.cli._options import PLACE, json_option, settings_options, system_option
 from milepost.cli._output import print_json, print_table
 from milepost.cli.tenant import tenant_named
+from milepost.errors import FieldError, InvalidInput
 from milepost.postgres import Database
 from milepost.settings import Settings
 
 __all__ = ["key"]
+
+# What a key or a token can be wrong in, as it is written here.
+FLAGS = {"/scopes": "--scope", "/name": "--name", "/actor": "--actor", "/expires_in_s": "--expires-in"}
 
 tenant_option = click.option("--tenant", required=True, metavar="NAME", help="Whose key it is.")
 
@@ -40,7 +46,8 @@ def create(settings: Settings, system: str | None, tenant: str, scope: str, name
     async def work(database: Database) -> str:
         whose = await tenant_named(database, tenant)
         async with database.transaction("write") as connection:
-            return await create_key(connection, whose.tenant_id, scopes, name)
+            with _by_flag():
+                return await create_key(connection, whose.tenant_id, scopes, name)
 
     made = as_service(settings, work, system=system)
     if as_json:
@@ -68,7 +75,8 @@ def token(key_id: str, settings: Settings, system: str | None, tenant: str, acto
         async with database.transaction("point") as connection:
             await require_key(connection, whose.tenant_id, key_id)
             tokens = await ViewerTokens.of_deployment(connection)
-        return tokens.sign(whose.tenant_id, actor, key_id, life_s)
+        with _by_flag():
+            return tokens.sign(whose.tenant_id, actor, key_id, life_s)
 
     made = as_service(settings, work, system=system)
     if as_json:
@@ -117,3 +125,12 @@ def revoke(key_id: str, settings: Settings, system: str | None, tenant: str, as_
         print_json({"revoked": key_id})
     else:
         click.echo(f"key {key_id} revoked")
+
+
+@contextmanager
+def _by_flag() -> Iterator[None]:
+    """What is wrong is named by the flag that says it."""
+    try:
+        yield
+    except InvalidInput as error:
+        raise InvalidInput(errors=tuple(FieldError(FLAGS[one.pointer], one.detail) for one in error.errors)) from error

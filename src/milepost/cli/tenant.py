@@ -34,7 +34,10 @@ def tenant() -> None:
 @system_option
 @settings_options(*PLACE, "lanes")
 def create(name: str, settings: Settings, system: str | None, as_json: bool) -> None:
-    """Make the tenant NAME (a-z, 0-9, and _ . - after the first)."""
+    """Make the tenant NAME.
+
+    A name is of a-z and 0-9, and after the first character of `_`, `.` and `-`, too.
+    """
 
     async def work(database: Database) -> Tenant:
         async with database.transaction("write") as connection:
