@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import msgspec
 import pytest
 
+from milepost.model import parse_model
 from milepost.rollups.reports.span import span_of
+from milepost.rollups.reports.subject import subjects_of
 from milepost.web import report_schemas
 from web_client import Api, run_of
 
@@ -359,6 +361,68 @@ async def test_what_there_is(api: Api) -> None:
         "whether this is >= 40: Σ (score × assign.weight) ÷ Σ assign.weight, of rows of the latest table that have both",
         "true or false",
     )
+
+
+async def test_what_must_be_asked(api: Api) -> None:
+    """Each report says how many days it is about unless a question says so, and which parameters it cannot be asked without."""
+    told = {one["name"]: (one["days"], one["required"]) for one in (await api.get("/v1/reports"))["items"]}
+    somebody = ["group", "actor", "within"]
+    assert {name: told[name] for name in ("distance", "kinds", "resolution", "grades", "backlog", "my_teams", "whole")} == {
+        "distance": (30, ["group"]),
+        "kinds": (90, []),
+        "resolution": (30, []),
+        "grades": (None, []),
+        "backlog": (None, somebody),
+        "my_teams": (None, somebody),
+        "whole": (None, ["group"]),
+    }
+    for name, (days, required) in told.items():
+        assert (await api("GET", f"/v1/reports/{name}")).status_code == (400 if required else 200), name
+        for parameter in required:
+            found = await report(api, name, **{parameter: "nobody"})
+            assert days is None or (date.fromisoformat(found["to"]) - date.fromisoformat(found["from"])).days == days
+
+
+async def test_of_a_time_the_date_is_taken(api: Api) -> None:
+    """A time and a zone may be written after a date, and are not looked at: days are the group's own."""
+    plain = await report(api, "distance", group="team-1", **{"from": "2026-03-02", "to": "2026-03-05"})
+    assert (
+        await report(api, "distance", group="team-1", **{"from": "2026-03-02T23:30:00-11:00", "to": "2026-03-05T00:00:00Z"})
+        == plain
+    )
+
+
+async def test_what_a_part_requires_the_whole_does() -> None:
+    """What will do for each part; a rollup's engagement wants the group whose members it is of."""
+    model = parse_model(
+        """
+        name = "one"
+        [verbs.run]
+        [verbs.give]
+        object = "task"
+        [verbs.do]
+        object = "task"
+        [rollups.work]
+        of = ["run"]
+        by = ["group"]
+        per = ["day"]
+        values = ["count", "distinct(actor)"]
+        [pending.tasks]
+        given = "give"
+        done = "do"
+        [reports.engaged]
+        from = "work"
+        values = ["engagement"]
+        [reports.todo]
+        from = "tasks"
+        by = "actor"
+        values = ["count"]
+        [reports.both]
+        parts = ["engaged", "todo"]
+        """
+    )
+    required = {name: subjects_of(model, one) for name, one in model.reports.items()}
+    assert required == {"engaged": ("group",), "todo": ("group", "actor", "within"), "both": ("group",)}
 
 
 async def test_viewers(api: Api) -> None:

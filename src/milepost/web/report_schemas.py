@@ -75,7 +75,12 @@ class ReportShown(Struct):
     ]
     by: list[str]
     per: str | None
-    days: int | None
+    days: Annotated[
+        int | None, Meta(description="How many, where the question does not say; null: it is of now, or each part has its own.")
+    ]
+    required: Annotated[
+        list[str], Meta(description="The parameters of which one must be given; empty: it can be asked about all.")
+    ]
     compare: Literal["previous"] | None
     top: int | None
     order: Literal["down", "up"]

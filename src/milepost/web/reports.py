@@ -35,8 +35,13 @@ Days = Annotated[
         description="So many days: up to today, or from `from` on, or before `to`. As the model says, if absent.",
     ),
 ]
-FirstDay = Annotated[str | None, QueryParameter(name="from", description="From this local date on.")]
-LastDay = Annotated[str | None, QueryParameter(name="to", description="Before this local date.")]
+FirstDay = Annotated[
+    str | None,
+    QueryParameter(
+        name="from", description="From this local date on. A time and a zone may be written, and are not looked at."
+    ),
+]
+LastDay = Annotated[str | None, QueryParameter(name="to", description="Before this local date, as `from` has it.")]
 
 
 @get(

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from milepost.model import MEMBERS, PERCENTILES, Model, Report, ReportValue, read_report_value
+from milepost.rollups.reports.span import usual_days
+from milepost.rollups.reports.subject import subjects_of
 
 __all__ = ["described", "formula_of"]
 
@@ -24,7 +26,8 @@ def described(model: Model) -> Iterator[dict[str, Any]]:
             "source": report.source or None,
             "by": list(report.by),
             "per": report.per,
-            "days": report.days,
+            "days": usual_days(model, report),
+            "required": list(subjects_of(model, report)),
             "compare": report.compare,
             "top": report.top,
             "order": report.order,

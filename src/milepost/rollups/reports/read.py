@@ -35,7 +35,8 @@ from milepost.rollups.reports.of_members import read_members
 from milepost.rollups.reports.of_pairs import of_pairs
 from milepost.rollups.reports.of_pending import of_pending
 from milepost.rollups.reports.of_rollup import active_in, of_rollup
-from milepost.rollups.reports.span import DAYS, Span, span_of
+from milepost.rollups.reports.span import DAYS, Span, span_of, usual_days
+from milepost.rollups.reports.subject import OF_GROUPS, adds_groups_up, subjects_of
 from milepost.schema.compile import literal
 from milepost.storage.by_index import plan_by_index
 
@@ -43,7 +44,6 @@ __all__ = ["Question", "read_report"]
 
 ZEROS = frozenset({"count", "sum", "distinct", "open", "overdue"})  # what is 0 where there is nothing
 OF_THE_GROUP = "AND t.group_id = %(group_id)s"  # as `find_keys` has it
-OF_GROUPS = frozenset({"members", "engagement"})
 SIX = Decimal("0.000001")
 FOUR = Decimal("0.0001")
 
@@ -114,10 +114,9 @@ class _Reading:
             if "group" not in kept:
                 raise InvalidInput(errors=(FieldError("/within", f"{report.name} is not about groups"),))
             within = (await group_ids(self.conn, self.tenant_id, [self.question.within])).get(self.question.within)
-        self._require_somebody()
         about = keys.parameters.get("group_id") if "group" in self.question.keys else within
         span = await self._span(about)
-        self._require_each_once(kept)
+        self._require_subject()
         shown: dict[str, Any] = {"report": report.name}
         if spanned:
             shown |= {"from": span.first.isoformat(), "to": span.last.isoformat(), "time_zone": span.zone}
@@ -152,15 +151,13 @@ class _Reading:
         """Whether the answer is about days. A latest table is about what is there now, unless days are asked for."""
         report, question = self.report, self.question
         asked = (question.days, question.first, question.last) != (None, None, None)
-        if report.source in self.model.latest:
-            return asked or report.days is not None
-        return report.source in self.model.rollups or report.source in self.model.pairs
+        return usual_days(self.model, report) is not None or (asked and report.source in self.model.latest)
 
     async def _span(self, group_id: int | None) -> Span:
         given = {**self.parameters, "group_id": group_id, "model_zone": self.model.time_zone}
         local, zone = await (await self.conn.execute(queries.zones, given)).fetchone() or (self.now, self.model.time_zone)
         question = self.question
-        usual = self.report.days or DAYS
+        usual = usual_days(self.model, self.report) or DAYS
         return span_of(local, zone, days=question.days, first=question.first, last=question.last, usual=usual)
 
     async def _require_filled(self) -> None:
@@ -192,25 +189,17 @@ class _Reading:
             found.append(put_words(queries.kind, kind=literal(report.kind)))
         return "".join(f" {condition}" for condition in found)
 
-    def _require_somebody(self) -> None:
-        """What would otherwise go through all members of a tenant, or has no group whose members it could count."""
-        asked = self.question.keys.keys() & {"group", "actor"} or self.question.within is not None
-        if self.report.source in (*self.model.pending, MEMBERS) and not asked:
-            raise InvalidInput(errors=(FieldError("/group", "is required, or an actor"),))
-        of_groups = any(value.function in OF_GROUPS for value in self.values) and self.report.source in self.model.rollups
-        if of_groups and "group" not in self.report.by and "group" not in self.question.keys:
-            raise InvalidInput(errors=(FieldError("/group", f"is required: {self.report.name} tells of a group's members"),))
-
-    def _require_each_once(self, kept: Sequence[str]) -> None:
-        """What happens in a group counts for those above it, too, and for each team of who is in several: a report that adds rows of several
-        groups up would count it more than once. Groups of one kind are never above each other."""
-        report, rollup = self.report, self.model.rollups.get(self.report.source)
-        if "group" not in kept or "group" in report.by or report.kind is not None:
-            return
-        why = f"{report.name} adds up, and what happens in a group counts for those above it, too"
-        if rollup is not None and "group" not in self.question.keys and (rollup.ancestors or rollup.belongs == "membership"):
-            raise InvalidInput(errors=(FieldError("/group", f"is required: {why}"),))
-        if report.source in self.model.pairs and self.question.within is not None:
+    def _require_subject(self) -> None:
+        report = self.report
+        wanted, adds_up = subjects_of(self.model, report), adds_groups_up(self.model, report)
+        asked = self.question.keys.keys() | ({"within"} if self.question.within is not None else set())
+        why = f"{report.name} tells of a group's members"
+        if adds_up:
+            why = f"{report.name} adds up, and what happens in a group counts for those above it, too"
+        if wanted and not asked & set(wanted):
+            required = "is required, or an actor" if "actor" in wanted else f"is required: {why}"
+            raise InvalidInput(errors=(FieldError("/group", required),))
+        if adds_up and report.source in self.model.pairs and "within" in asked:
             raise InvalidInput(errors=(FieldError("/within", f"{why}: ask for the group"),))
 
     async def _items(self, asking: Asking, limit: int, after: bytes | None) -> tuple[list[dict[str, Any]], bytes | None]:

@@ -12,9 +12,9 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from milepost.errors import FieldError, InvalidInput
-from milepost.model import REPORT_DAYS_MAX
+from milepost.model import REPORT_DAYS_MAX, Model, Report
 
-__all__ = ["DAYS", "Span", "span_of"]
+__all__ = ["DAYS", "Span", "span_of", "usual_days"]
 
 DAYS = 30  # where neither the model nor the question says how many
 
@@ -34,6 +34,13 @@ class Span:
         since, until = (datetime.combine(day, datetime.min.time()) for day in (self.first, self.last))
         earlier = since - min(until - since, since - datetime.min)
         return {"since": since, "until": until, "since_before": earlier, "until_before": since, "zone": self.zone}
+
+
+def usual_days(model: Model, report: Report) -> int | None:
+    """How many days a report is about, where the question does not say; None: it is about what is there now."""
+    if report.days is None and (report.source in model.rollups or report.source in model.pairs):
+        return DAYS
+    return report.days
 
 
 def span_of(local: datetime, zone: str, *, days: int | None, first: datetime | None, last: datetime | None, usual: int) -> Span:
