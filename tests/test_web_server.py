@@ -224,6 +224,13 @@ def references(part: Any) -> Iterator[str]:
             yield from references(value)
 
 
+async def test_openapi_has_an_entity_tag(api: Api) -> None:
+    """As every answer to a GET of the API: who has it already gets 304."""
+    first = await api("GET", "/openapi.json", key=None)
+    again = await api("GET", "/openapi.json", key=None, headers={"if-none-match": first.headers["etag"]})
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", first.headers["etag"])
+
+
 async def test_openapi_is_complete(api: Api) -> None:
     """Every route is described: tag, summary, what it takes and answers, and every reference leads somewhere."""
     document = await api.get("/openapi.json", key=None)

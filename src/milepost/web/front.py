@@ -6,10 +6,10 @@ from html import escape
 from importlib.metadata import version
 from typing import Any
 
-import msgspec
 from litestar import MediaType, Response, get
 
 from milepost.errors import NotFound
+from milepost.web.answers import tagged
 from milepost.web.openapi import describe
 from milepost.web.parameters import IdInPath
 from milepost.web.problems import KINDS
@@ -59,7 +59,7 @@ async def front(request: ApiRequest) -> Response[str]:
 
 @get("/openapi.json", include_in_schema=False)
 async def openapi(request: ApiRequest) -> Response[bytes]:
-    return Response(msgspec.json.encode(_document(request)), media_type="application/json")
+    return tagged(request, _document(request))
 
 
 @get("/problems/{slug:str}", include_in_schema=False)
