@@ -25,6 +25,14 @@ def test_milepost_passes_its_doctor(tmp_path: Path) -> None:
             if line.startswith("Ctrl-C"):
                 break
         found = dict(re.findall(r"^  (address|key) +(\S+)$", said, re.MULTILINE))
+        old = {"actor": "user-1", "verb": "run", "occurred_at": "1900-01-01T00:00:00Z"}
+        sent = Request(
+            found["address"] + "/v1/activities",
+            json.dumps({"activities": [old]}).encode(),
+            {"Authorization": f"Bearer {found['key']}", "Content-Type": "application/json", "Prefer": "wait=20"},
+        )
+        with urlopen(sent, timeout=30) as answer:  # years without a partition lie between it and all others
+            assert json.load(answer)["loaded"] == 1
         for _ in range(30):
             for path in ("/v1/activities", "/v1/activities?limit=50"):
                 with urlopen(

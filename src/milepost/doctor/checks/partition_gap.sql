@@ -1,6 +1,7 @@
 -- name: rows
 -- Bounds as the catalogue prints them, in the order of their lower ones; of tables with one key and no DEFAULT partition. Times print in
--- an order that sorts as text, numbers are sorted as such.
+-- an order that sorts as text, numbers are sorted as such. Milepost's own activities are left out, known by their key: a load makes the
+-- partitions that it needs, of any time (milepost.storage.partitions), so years that nothing is of stay without one.
 WITH tables AS (
     SELECT p.partrelid AS oid, n.nspname, t.relname, quote_ident(n.nspname) || '.' || quote_ident(t.relname) AS name, a.atttypid AS type
     FROM pg_partitioned_table p
@@ -8,6 +9,7 @@ WITH tables AS (
     JOIN pg_namespace n ON n.oid = t.relnamespace
     JOIN pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = p.partattrs[0]
     WHERE p.partstrat = 'r' AND p.partnatts = 1 AND p.partdefid = 0 AND n.nspname !~ '^pg_'
+      AND (n.nspname, t.relname, a.attname, a.atttypid) <> ('milepost', 'activity', 'id', 'uuid'::regtype)
 ), bounds AS (
     SELECT t.*, (regexp_match(b.said, 'FROM \((.*)\) TO \((.*)\)'))[1] AS lower,
            (regexp_match(b.said, 'FROM \((.*)\) TO \((.*)\)'))[2] AS upper
