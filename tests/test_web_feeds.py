@@ -239,6 +239,7 @@ async def test_fields_and_include(api: Api) -> None:
         ("zzz=1", "/zzz", "is not a parameter of this route"),
         ("actor=a&actor=b", "/actor", "is given more than once"),
         ("actor=", "/actor", "is empty"),
+        ("time_zone=abc", "/time_zone", "'abc' is not a time zone, such as 'Europe/Berlin'"),
         ("object=workout", "/object", "must be KIND/ID, such as workout/w-55"),
         ("from=yesterday", "/from", "'yesterday' is not an RFC 3339 time with a zone, such as 2026-03-01T07:12:00Z, nor a date"),
         ("to=2026-03-01T07:12:00", "/to",

@@ -51,6 +51,8 @@ async def test_one_and_many(api: Api) -> None:
         ({"actor": "user-1", "action": "fly", "group": "team-1"}, False),
         ({"actor": "user-1", "action": "", "group": "team-1"}, False),
         ({"actor": "user-1", "action": "read\0", "group": "team-1"}, False),
+        ({"actor": "user-1\0", "action": "read", "group": "team-1"}, False),
+        ({"actor": "user-1", "action": "read", "group": "team-1\0"}, False),
         ({"actor": "user-1", "action": "read", "group": "none"}, False),
         ({"actor": "user-1", "action": "read", "group": ""}, False),
         ({"actor": "user-1", "action": "read", "activity": "no id"}, False),

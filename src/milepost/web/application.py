@@ -9,6 +9,7 @@ from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp
+from litestar.typing import FieldDefinition
 
 from milepost.web import (
     activities,
@@ -102,32 +103,29 @@ def build_app(services: Services) -> ASGIApp:
     for route in app.routes:
         if isinstance(route, HTTPRoute):
             for handler, arguments in route.route_handler_map.values():
-                words = _words(handler)
+                types = _types(handler)
                 handler.opt["parameters"] = {
-                    one.field_alias: Known(required=one.is_required, words=words.get(one.field_name, ()))
-                    for one in arguments.expected_query_params
+                    one.field_alias: _known(one.is_required, types[one.field_name]) for one in arguments.expected_query_params
                 }
     return Edge(app, Intake(services), doors(services))
 
 
-def _words(handler: HTTPRouteHandler) -> dict[str, tuple[str, ...]]:
-    """Of the arguments that are one of several words: which."""
+def _types(handler: HTTPRouteHandler) -> dict[str, tuple[FieldDefinition, ...]]:
+    """Of each argument, also of those that it depends on, what it may be."""
     signatures = (handler.parsed_fn_signature, *(one.parsed_fn_signature for one in handler.resolve_dependencies().values()))
     return {
-        name: one.args
-        for signature in signatures
-        for name, argument in signature.parameters.items()
-        for one in (argument, *argument.inner_types)
-        if one.is_literal
+        name: (argument, *argument.inner_types) for signature in signatures for name, argument in signature.parameters.items()
     }
+
+
+def _known(required: bool, types: tuple[FieldDefinition, ...]) -> Known:
+    words = next((one.args for one in types if one.is_literal), ())
+    return Known(required=required, words=words, text=any(one.annotation is str for one in types))
 
 
 async def _refuse_wrong_parameters(request: Request[Any, Any, Any]) -> None:
     opt = request.route_handler.opt
-    asked = list(request.query_params.multi_items())
-    if opt.get("data_filters"):
-        asked = [(name, value) for name, value in asked if not name.startswith("data.")]
-    refuse_wrong(asked, opt["parameters"])
+    refuse_wrong(request.query_params.multi_items(), opt["parameters"], open_to="data." if opt.get("data_filters") else None)
 
 
 def _answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

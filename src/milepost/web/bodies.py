@@ -20,11 +20,12 @@ from backports import zstd
 from litestar.types import Receive
 
 from milepost.errors import FieldError, InvalidInput, MilepostError, TooLarge
+from milepost.intake._storable import check_storable, may_be_unstorable
 from milepost.intake.pressure.refusal import Overfull
 from milepost.limits import BODY_BYTES_MAX
-from milepost.web.problems import UnsupportedEncoding
+from milepost.web.problems import Unprocessable, UnsupportedEncoding
 
-__all__ = ["Bodies", "ClientGone", "Held", "decode_object", "decompress", "drain"]
+__all__ = ["Bodies", "ClientGone", "Held", "decode_object", "decompress", "drain", "require_storable"]
 
 UNFINISHED_BYTES_MAX = 256 * 1024 * 1024
 DRAINED_BYTES_MAX = 64 * 1024 * 1024  # read and dropped, so that a client that sends too much gets to read why
@@ -163,10 +164,13 @@ def _more(decompressor: Any, bytes_max: int) -> bytes:
     return bytes(decompressor.decompress(tail, bytes_max))
 
 
-def decode_object(body: bytes) -> dict[str, Any]:
-    """A body that must be one JSON object. Raises `InvalidInput`."""
+def decode_object(body: bytes, *, each_alone: bool = False) -> dict[str, Any]:
+    """A body that must be one JSON object. each_alone: what lies in it is looked at singly, so that one message that cannot be stored does
+    not take the others with it. Raises `InvalidInput`, `Unprocessable` for what cannot be stored."""
     try:
         decoded = msgspec.json.decode(body)
+        if not each_alone:
+            require_storable(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidInput("The body is not JSON.", errors=(FieldError("", str(error)),)) from error
     except RecursionError as error:
@@ -174,6 +178,15 @@ def decode_object(body: bytes) -> dict[str, Any]:
     if not isinstance(decoded, dict):
         raise InvalidInput("The body is not a JSON object.", errors=(FieldError("", "expected an object"),))
     return decoded
+
+
+def require_storable(body: bytes) -> None:
+    """body: JSON that msgspec has read. Raises `Unprocessable` with the pointer of what PostgreSQL would refuse, such as NUL in a text."""
+    if may_be_unstorable(body):
+        try:
+            check_storable(body)
+        except InvalidInput as error:
+            raise Unprocessable(errors=error.errors) from error
 
 
 async def drain(receive: Receive, bytes_max: int = DRAINED_BYTES_MAX) -> None:

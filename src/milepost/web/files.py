@@ -24,7 +24,7 @@ from milepost.storage.file import Asked, File, Unfit
 from milepost.storage.files import Upload
 from milepost.web import file_schemas
 from milepost.web.answers import answer, begun, matches, tagged
-from milepost.web.bodies import ClientGone, drain
+from milepost.web.bodies import ClientGone, drain, require_storable
 from milepost.web.openapi import documented
 from milepost.web.ranges import range_of
 from milepost.web.request import ApiRequest, granted, granted_or_views, views, writes
@@ -178,6 +178,7 @@ async def _visible(request: ApiRequest, file: UUID) -> File:
 def _asked(body: bytes) -> Asked:
     try:
         said = _decode(body)
+        require_storable(body)
     except msgspec.ValidationError as error:
         raise InvalidInput(errors=(FieldError(*explain(str(error), unknown="is not known here")),)) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -12,7 +12,7 @@ from litestar.params import QueryParameter
 
 from milepost.feeds.include import INCLUDABLE
 from milepost.web import activity_schemas
-from milepost.web.parameters import Cursor, From, Limit, To, moment, words_of
+from milepost.web.parameters import Cursor, From, Limit, To, moment, words_of, zone
 
 __all__ = ["LISTING", "Listing", "with_fields"]
 
@@ -73,7 +73,7 @@ def listing(
         fields=words_of("fields", fields, FIELDS),
         included=words_of("include", included, INCLUDABLE),
         aggregate=aggregate,
-        time_zone=time_zone,
+        time_zone=zone("time_zone", time_zone),
         limit=limit,
         cursor=cursor,
     )

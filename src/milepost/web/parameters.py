@@ -1,7 +1,7 @@
 """Parameters that several routes share, singly or gathered, and what is done about those that a route does not have.
 
-A parameter that is unknown, given twice, empty, missing or none of the words it may be is an error that names it: a misspelt filter
-must not be a filter ignored.
+A parameter that is unknown, given twice, empty, missing, none of the words it may be, or nothing that PostgreSQL can be asked for is an
+error that names it: a misspelt filter must not be a filter ignored.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Annotated, TypeVar
+from zoneinfo import available_timezones
 
 from litestar.di import Provide
 from litestar.params import PathParameter, QueryParameter
@@ -45,9 +46,11 @@ __all__ = [
     "one_of",
     "refuse_wrong",
     "words_of",
+    "zone",
 ]
 
 LIMIT_MAX = 500
+NUL = "contains the character NUL (\\u0000), which nothing that is stored has"
 
 Word = TypeVar("Word", bound=str)
 
@@ -106,17 +109,21 @@ NARROWED = {"narrowed": Provide(narrowed, sync_to_thread=False)}
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """A parameter of a route. words: those it may be; none: the route reads it itself."""
+    """A parameter of a route. words: those it may be; none: the route reads it itself. text: it may be any."""
 
     required: bool = False
     words: tuple[str, ...] = ()
+    text: bool = True
 
 
-def refuse_wrong(asked: Iterable[tuple[str, str]], known: Mapping[str, Known]) -> None:
-    """asked: parameters in the query. known: by name. Raises `InvalidInput` for those that are not known, given twice, empty, missing,
-    or no word that they may be."""
+def refuse_wrong(asked: Iterable[tuple[str, str]], known: Mapping[str, Known], *, open_to: str | None = None) -> None:
+    """asked: parameters in the query. known: by name. open_to: how further ones begin, which the route looks at itself. Raises
+    `InvalidInput` for those that are not known, given twice, empty, missing, no word that they may be, or not to be stored."""
     asked = list(asked)
-    faults = []
+    # Here, and not where each is used: no text of PostgreSQL's has a NUL, and a statement that is given one fails.
+    faults = [FieldError(f"/{name}", NUL) for name, value in asked if "\0" in name + value]
+    if open_to is not None:
+        asked = [(name, value) for name, value in asked if not name.startswith(open_to)]
     for name, times in Counter(name for name, _ in asked).items():
         if name not in known:
             near = get_close_matches(name, known, n=1)
@@ -129,6 +136,9 @@ def refuse_wrong(asked: Iterable[tuple[str, str]], known: Mapping[str, Known]) -
             faults.append(FieldError(f"/{name}", "is empty"))
         elif name in known and known[name].words and value not in known[name].words:
             faults.append(_none_of(name, value, known[name].words))
+        elif name in known and not known[name].text and value.lower() == "null":
+            # The framework would read it as the parameter left away.
+            faults.append(FieldError(f"/{name}", f"{value!r} is not a value of it"))
     given = {name for name, _ in asked}
     faults += [FieldError(f"/{name}", "is required") for name, one in known.items() if one.required and name not in given]
     if faults:
@@ -152,6 +162,13 @@ def moment(name: str, text: str | None) -> datetime | None:
         pass
     detail = f"{text!r} is not an RFC 3339 time with a zone, such as 2026-03-01T07:12:00Z, nor a date"
     raise InvalidInput(errors=(FieldError(f"/{name}", detail),))
+
+
+def zone(name: str, text: str | None) -> str | None:
+    """Raises `InvalidInput` for what is no time zone."""
+    if text is not None and text not in available_timezones():
+        raise InvalidInput(errors=(FieldError(f"/{name}", f"{text!r} is not a time zone, such as 'Europe/Berlin'"),))
+    return text
 
 
 def one_of(name: str, text: str, allowed: Sequence[Word]) -> Word:

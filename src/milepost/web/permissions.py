@@ -36,7 +36,7 @@ Action = Annotated[str, QueryParameter(name="action", description="What they may
     opt=documented("Access", access_schemas.Checked, body=access_schemas.CheckIn),
 )
 async def check(request: ApiRequest) -> Response[bytes]:
-    body = decode_object(await request.whole_body())
+    body = decode_object(await request.whole_body(), each_alone=True)  # what cannot be may do nothing
     many = body.get("checks")
     if "checks" not in body:
         checks = [_check("", body, request.viewer)]

@@ -48,7 +48,7 @@ class CloudEvents(Door):
             case media_type if media_type == BATCH:
                 return [_read_one(one) for one in _array(body)]
             case media_type if media_type == STRUCTURED:
-                found = _read_one(decode_object(body))
+                found = _read_one(decode_object(body, each_alone=True))
             case _:
                 found = _faults(_binary(headers, body))
         if isinstance(found, Refused):

@@ -88,7 +88,7 @@ def _fault(one: Refused) -> Fault:
 def _decoded(body: bytes) -> dict[str, Any]:
     """The body as JSON. Half a surrogate pair, which msgspec refuses, is one message's mistake and not all of theirs."""
     try:
-        return decode_object(body)
+        return decode_object(body, each_alone=True)
     except InvalidInput:
         if b"\\ud" not in body.lower():
             raise
