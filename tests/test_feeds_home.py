@@ -89,6 +89,9 @@ async def test_whose_home(api: Api) -> None:
     assert (await api.get("/v1/home", params={"actor": "nobody"}))["items"] == []
     assert (await api("GET", "/v1/home", params={"actor": "ben"}, key=token)).status_code == 403
     assert (await api("GET", "/v1/home")).json()["errors"][0]["pointer"] == "/actor"
+    assert (await api("GET", "/v1/home", params={"actor": "a\x01"})).json()["errors"][0][
+        "pointer"
+    ] == "/actor"  # nobody sent the header
 
 
 @pytest.mark.parametrize("looks", [(1, 1, 1), (2, 3, 5), (4, 30, 30)])

@@ -67,5 +67,7 @@ async def test_an_activity_is_proved(api: Api) -> None:
     path = f"/v1/admin/chain/{one['id']}"
     check_proof(msgspec.convert(await api.get(path, params={"head": head.link}), Proof), head)
     check_proof(msgspec.convert(await api.get(path), Proof), msgspec.convert(await api.get("/v1/admin/chain"), Head))
-    assert (await api("GET", path, params={"head": 99})).status_code == 400
+    answer = await api("GET", path, params={"head": 99})
+    detail = "the activity is in link 1 of 2: a head between these proves it"
+    assert (answer.status_code, answer.json()["errors"]) == (400, [{"pointer": "/head", "detail": detail}])
     assert (await api("GET", f"/v1/admin/chain/{UUID(int=5)}")).status_code == 404

@@ -152,10 +152,10 @@ class Viewers:
         self._principals.put(asked, began, principal)
         return principal
 
-    async def on_behalf(self, principal: Principal, actor: str) -> Principal:
-        """The same key, reading as an actor. Raises `InvalidInput` for what cannot be one."""
+    async def on_behalf(self, principal: Principal, actor: str, *, said_in: str = "/Milepost-Viewer") -> Principal:
+        """The same key, reading as an actor. said_in: the pointer of who said which. Raises `InvalidInput` for what cannot be one."""
         if not is_id(actor):
-            raise InvalidInput(errors=(FieldError("/Milepost-Viewer", f"{text_fault(actor)}"),))
+            raise InvalidInput(errors=(FieldError(said_in, f"{text_fault(actor)}"),))
         asked = (principal.tenant_id, actor)
         number = self._numbers.get(asked)
         if number is None:

@@ -17,7 +17,7 @@ from uuid import UUID
 import msgspec
 
 from milepost.access.tenants import Tenant
-from milepost.errors import Conflict, InvalidInput, MilepostError, NotFound
+from milepost.errors import Conflict, FieldError, InvalidInput, MilepostError, NotFound
 from milepost.postgres import Connection, JsonText, load_queries
 from milepost.schema.compile import CompiledModel, chain_content, chain_form
 from milepost.settings import Settings
@@ -93,7 +93,8 @@ async def prove(
     newest = await _newest(conn, tenant.tenant_id)
     last = newest if until is None else until
     if not link <= last <= newest:
-        raise InvalidInput(f"It is in link {link} of {newest}: a head between these proves it.")
+        detail = f"is in link {link} of {newest}: a head between these proves it"
+        raise InvalidInput(f"It {detail}.", errors=(FieldError("/head", f"the activity {detail}"),))
     said = None
     if digest is not None:
         said = await _said(conn, tenant.tenant_id, compiled, settings, row[0], salt, bytes(digest))

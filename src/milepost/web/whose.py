@@ -24,6 +24,6 @@ async def as_viewer(request: ApiRequest, actor: str | None) -> None:
         if actor is None:
             detail = "is required where a key asks for itself: whose home it is"
             raise InvalidInput(errors=(FieldError("/actor", detail),))
-        request.scope["user"] = await request.services.viewers.on_behalf(request.user, actor)
+        request.scope["user"] = await request.services.viewers.on_behalf(request.user, actor, said_in="/actor")
     elif actor not in (None, viewer.actor):
         raise Forbidden(f"This is read on behalf of {viewer.actor!r}, whose home alone it may ask for.")
