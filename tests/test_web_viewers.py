@@ -206,6 +206,9 @@ async def test_who_may_make_one(api: Api) -> None:
         answer = await api("POST", "/v1/admin/viewer-tokens", json=body)
         assert answer.status_code == 400
         assert [one["pointer"] for one in answer.json()["errors"]] == pointers
+    answer = await api("POST", "/v1/admin/viewer-tokens", json={"actor": "user-1", "expires_in": 60})
+    detail = "is not known here; did you mean 'expires_in_s'?"
+    assert answer.json()["errors"] == [{"pointer": "/expires_in", "detail": detail}]
 
 
 async def test_tokens_that_are_none(api: Api, served: Served) -> None:

@@ -9,6 +9,8 @@ Raised for a caller's mistake or for a part that is not there; our own mistakes 
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
+from difflib import get_close_matches
 from typing import Any
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "Timeout",
     "TooLarge",
     "Unauthorized",
+    "unknown_fields",
 ]
 
 
@@ -65,6 +68,18 @@ class FieldError:
 
     def __hash__(self) -> int:
         return hash((self.pointer, self.detail))
+
+
+def unknown_fields(given: Iterable[str], known: Collection[str], at: str = "") -> list[FieldError]:
+    """What an object has that is not known, each with the nearest that is. at: the object's own pointer."""
+    faults = []
+    for name in given:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            pointer = f"{at}/{name.replace('~', '~0').replace('/', '~1')}"
+            faults.append(FieldError(pointer, f"is not known here{hint}"))
+    return faults
 
 
 class InvalidInput(MilepostError):

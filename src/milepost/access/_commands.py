@@ -20,7 +20,7 @@ from typing import Any
 from msgspec import UNSET, UnsetType
 
 from milepost.access._values import ID_CHARS_MAX, json_fault, parse_time, text_fault, type_fault
-from milepost.errors import FieldError, InvalidInput
+from milepost.errors import FieldError, InvalidInput, unknown_fields
 from milepost.model import GroupKind, Model
 
 __all__ = [
@@ -132,11 +132,7 @@ class _Fields:
 
     def __init__(self, given: Mapping[str, Any], known: tuple[str, ...]) -> None:
         self.given = given
-        self.errors: list[FieldError] = []
-        for name in given:
-            if name not in known and name != "do":
-                near = get_close_matches(str(name), known, n=1)
-                self.fault(name, "is not known here" + (f"; did you mean {near[0]!r}?" if near else ""))
+        self.errors = unknown_fields((name for name in given if name != "do"), known)
 
     def fault(self, name: str, detail: str) -> None:
         self.errors.append(FieldError(f"/{_escaped(name)}", detail))

@@ -13,7 +13,7 @@ from typing import Any
 
 from milepost.access.actors import actor_ids
 from milepost.access.groups import group_ids
-from milepost.errors import FieldError, InvalidInput, NotFound
+from milepost.errors import FieldError, InvalidInput, NotFound, unknown_fields
 from milepost.model import Model
 from milepost.postgres import Connection, load_queries
 from milepost.rollups.read import declared
@@ -42,7 +42,7 @@ class Shown:
 def check_show(command: Mapping[str, Any], model: Model) -> None:
     """Whether a command is well formed. Raises `NotFound` for a board that the model does not declare, `InvalidInput`."""
     declared(model.boards, command["board"], "board")
-    faults = [FieldError(f"/{name}", "is not known here") for name in command if name not in ("do", "board", "member", "shown")]
+    faults = unknown_fields(command, ("do", "board", "member", "shown"))
     if command.get("shown") not in SHOWN:
         faults.append(FieldError("/shown", f"is one of {', '.join(SHOWN)}"))
     if faults:

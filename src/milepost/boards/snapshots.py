@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from milepost.boards.ranking import THE_ONE_BUCKET, Ranking, Snapshot, ranking_of
-from milepost.errors import Conflict, FieldError, InvalidInput, NotFound
+from milepost.errors import Conflict, FieldError, InvalidInput, NotFound, unknown_fields
 from milepost.model import Board, Model
 from milepost.postgres import Connection, load_queries
 from milepost.rollups.read import declared, put_words
@@ -50,7 +50,7 @@ LATE_WINDOWS = "7 days"
 def check_snapshot(command: Mapping[str, Any], model: Model) -> None:
     """Whether a command is well formed."""
     declared(model.boards, command["board"], "board")
-    faults = [FieldError(f"/{name}", "is not known here") for name in command if name not in FIELDS]
+    faults = unknown_fields(command, FIELDS)
     faults += [FieldError(f"/{name}", "must be text") for name in FIELDS if not isinstance(command.get(name, ""), str | None)]
     name = command["snapshot"]
     if not 1 <= len(name) <= NAME_CHARS_MAX or ":" in name or not name.isprintable():

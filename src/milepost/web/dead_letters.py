@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from litestar import Response, delete, get, post
 from litestar.params import PathParameter, QueryParameter
 
-from milepost.errors import FieldError, InvalidInput, NotFound
+from milepost.errors import FieldError, InvalidInput, NotFound, unknown_fields
 from milepost.intake.dead_letters import KIND_NAMES, LetterKind
 from milepost.intake.fault import ERROR_CLASSES
 from milepost.intake.letters import Letter, Selection, contents, find, log_page, page
@@ -212,12 +212,7 @@ def _reason(value: Any) -> str:
 
 def _selection(given: dict[str, Any], *, explicit: bool = False) -> Selection:
     """explicit: something must be named, or `all`. Raises `InvalidInput` with every field at fault."""
-    faults = []
-    known = ("ids", "error_class", "kind", "from", "to", "all")
-    for name in given:
-        if name not in known:
-            near = get_close_matches(name, known, n=1)
-            faults.append(FieldError(f"/{name}", "is not known here" + (f"; did you mean {near[0]}?" if near else "")))
+    faults = unknown_fields(given, ("ids", "error_class", "kind", "from", "to", "all"))
     chosen = {name: value for name, value in given.items() if value is not None and name != "all"}
     every = given.get("all")
     if not isinstance(every, bool | None):

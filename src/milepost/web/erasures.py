@@ -8,7 +8,7 @@ from litestar import Response, get, post
 from litestar.params import PathParameter
 
 from milepost.access.tenants import find_tenant
-from milepost.errors import FieldError, InvalidInput
+from milepost.errors import FieldError, InvalidInput, unknown_fields
 from milepost.intake.asking import Asking
 from milepost.jobs.erasing import erase_actor, erasure_shown
 from milepost.limits import ID_CHARACTERS_MAX
@@ -57,7 +57,7 @@ async def one(request: ApiRequest, number: Number) -> Response[bytes]:
 
 
 def _asked(body: dict[str, Any]) -> tuple[str, str]:
-    faults = [FieldError(f"/{name}", "is not known here") for name in body if name not in ("actor", "totals")]
+    faults = unknown_fields(body, ("actor", "totals"))
     actor, totals = body.get("actor"), body.get("totals", "keep")
     if not isinstance(actor, str) or not 0 < len(actor) <= ID_CHARACTERS_MAX or "\0" in actor:
         faults.append(FieldError("/actor", "is required" if actor is None else "must be an actor's id"))

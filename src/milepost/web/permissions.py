@@ -10,7 +10,7 @@ from litestar.params import QueryParameter
 from milepost.access.groups import group_ids
 from milepost.access.permissions import CHECKS_MAX, Check, allowed, permitted
 from milepost.access.viewer import Viewer
-from milepost.errors import FieldError, Forbidden, InvalidInput, NotFound
+from milepost.errors import FieldError, Forbidden, InvalidInput, NotFound, unknown_fields
 from milepost.storage.by_index import plan_by_index
 from milepost.web import access_schemas
 from milepost.web.answers import answer, page
@@ -89,7 +89,7 @@ def _check(at: str, asked: Any, viewer: Viewer) -> Check:
     """One question. at: its place in the body, as a JSON pointer. Raises `InvalidInput`, or `Forbidden` for another's viewer."""
     if not isinstance(asked, dict):
         raise InvalidInput(errors=(FieldError(at, "must be an object"),))
-    faults = [FieldError(f"{at}/{name}", "is not known here") for name in asked if name not in FIELDS]
+    faults = unknown_fields(asked, FIELDS, at)
     faults += [FieldError(f"{at}/{name}", "must be text") for name in FIELDS if not isinstance(asked.get(name, ""), str)]
     actor = asked.get("actor", viewer.actor)
     if actor is None:

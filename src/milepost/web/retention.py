@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from litestar import Response, delete, get, post, put
 from litestar.params import PathParameter, QueryParameter
 
-from milepost.errors import FieldError, InvalidInput
+from milepost.errors import FieldError, InvalidInput, unknown_fields
 from milepost.jobs.retention import plan_retention
 from milepost.storage.retention import holds, lift_hold, log_page, place_hold, put_rule
 from milepost.web import lifecycle_schemas
@@ -117,7 +117,7 @@ async def lift(request: ApiRequest, number: Number) -> Response[bytes]:
 
 
 def _duration(body: dict[str, Any]) -> str | None:
-    faults = [FieldError(f"/{name}", "is not known here") for name in body if name != "delete_after"]
+    faults = unknown_fields(body, ("delete_after",))
     wanted = body.get("delete_after")
     if "delete_after" not in body:
         faults.append(FieldError("/delete_after", "is required: a duration, or null"))
@@ -129,7 +129,7 @@ def _duration(body: dict[str, Any]) -> str | None:
 
 
 def _covered(body: dict[str, Any]) -> dict[str, str]:
-    faults = [FieldError(f"/{name}", "is not known here") for name in body if name not in HOLD_FIELDS]
+    faults = unknown_fields(body, HOLD_FIELDS)
     faults += [
         FieldError(f"/{name}", "must be text")
         for name in HOLD_FIELDS

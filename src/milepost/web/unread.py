@@ -8,7 +8,7 @@ from litestar import Response, get, put
 
 from milepost.access.groups import group_ids
 from milepost.access.viewer import NOBODY, Reader, readable, reader_of
-from milepost.errors import Conflict, FieldError, InvalidInput, NotFound
+from milepost.errors import Conflict, InvalidInput, NotFound, unknown_fields
 from milepost.feeds.home import home_of
 from milepost.feeds.listed import listed
 from milepost.feeds.unread import HOME, Place, count_unread, mark_read, place_now
@@ -97,8 +97,8 @@ async def _read(request: ApiRequest, actor: str | None, group: str | None) -> Re
     tenant_id, model = request.user.tenant_id, request.services.models.current.model
     raw = await request.whole_body()
     body: dict[str, Any] = decode_object(raw) if raw else {}
-    if unknown := sorted(body.keys() - {"to"}):
-        raise InvalidInput(errors=(FieldError(f"/{unknown[0]}", "is not known here"),))
+    if unknown := unknown_fields(body, ("to",)):
+        raise InvalidInput(errors=tuple(unknown))
     place: Place | None = None if body.get("to") is None else place_of(request, body["to"])
     async with request.services.db.transaction("write", tenant_id=tenant_id) as conn:
         reader = await reader_of(conn, tenant_id, request.viewer, model)

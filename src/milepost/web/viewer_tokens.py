@@ -7,7 +7,7 @@ from typing import Any
 from litestar import Response, post
 
 from milepost.access.viewer_tokens import LIFE_S
-from milepost.errors import FieldError, InvalidInput
+from milepost.errors import FieldError, InvalidInput, unknown_fields
 from milepost.web import access_schemas
 from milepost.web.answers import answer
 from milepost.web.bodies import decode_object
@@ -35,7 +35,7 @@ async def make_viewer_token(request: ApiRequest) -> Response[bytes]:
 
 
 def _asked(body: dict[str, Any]) -> tuple[str, int]:
-    faults = [FieldError(f"/{name}", "is not known here") for name in body if name not in FIELDS]
+    faults = unknown_fields(body, FIELDS)
     actor, life_s = body.get("actor"), body.get("expires_in_s", LIFE_S)
     if not isinstance(actor, str):
         faults.append(FieldError("/actor", "is required" if actor is None else "must be text"))
