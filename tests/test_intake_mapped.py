@@ -105,7 +105,8 @@ def test_a_verb_is_called_like_the_end_of_a_type(type_: str, verb: str) -> None:
         (TRACK | {"event": None}, "/event", "it has none"),
         (TRACK | {"type": "screen"}, "/event", "declare a verb screen"),
         (TRACK | {"type": "alias"}, "/type", 'where = { type = "alias" }'),
-        ({}, "/type", "no section"),
+        ({}, "/type", "it has none"),
+        ({"userId": "u"}, "/type", "it has none, and no section of the model takes it; add"),
     ],
 )
 def test_what_nothing_takes_names_the_section_to_add(message: Any, pointer: str, says: str) -> None:
@@ -122,6 +123,42 @@ def test_a_message_that_lacks_something_is_unfit() -> None:
     with pytest.raises(Unfit) as caught:
         mapped("[maps.segment]\nunmapped = 'drop'\n").make(TRACK | {"userId": None})
     assert (caught.value.pointer, type(caught.value)) == ("/actor", Unfit)
+
+
+@pytest.mark.parametrize(
+    ("standard", "message", "pointer", "rule"),
+    [
+        ("segment", TRACK | {"userId": None}, "/actor", "is missing (from userId or anonymousId)"),
+        ("segment", TRACK | {"timestamp": "x"}, "/occurred_at", "is not a time (from originalTimestamp or timestamp)"),
+        ("segment", {"type": "group", "userId": "u"}, "/id", "is missing (from groupId)"),
+        ("segment", {"type": "identify"}, "/id", "is missing (from userId or anonymousId)"),
+        ("cloudevents", {"type": "c.order_paid", "authid": "u", "time": "x"}, "/occurred_at", "is not a time (from time)"),
+        ("otlp", {"event_name": "order_paid"}, "/actor",
+         'is missing (from attributes."enduser.id" or attributes."user.id" or resource."enduser.id")'),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_told_by_the_messages_own_names(standard: str, message: Any, pointer: str, rule: str) -> None:
+    """A sender knows what it sent, not what that becomes here."""
+    with pytest.raises(Unfit) as caught:
+        mapped(standard=standard).make(message)
+    assert (caught.value.pointer, caught.value.rule) == (pointer, rule)
+
+
+def test_a_section_says_itself_where_its_values_are() -> None:
+    """Also one that is in a table, and a measure."""
+    section = """[[maps.segment.activities]]
+    where = { event = "Sold" }
+    verb = "order_paid"
+    actor = { from = "properties.who" }
+    measures.total = { from = "properties.sum", times = 100 }
+    """
+    for properties, pointer, rule in (
+        ({}, "/actor", "is missing (from properties.who)"),
+        ({"who": "u", "sum": "x"}, "/measures/total", "is not a number (from properties.sum)"),
+    ):
+        with pytest.raises(Unfit) as caught:
+            mapped(section).make(TRACK | {"event": "Sold", "properties": properties})
+        assert (caught.value.pointer, caught.value.rule) == (pointer, rule)
 
 
 def test_a_role_that_the_model_leaves_open_must_be_said() -> None:

@@ -20,7 +20,7 @@ from typing import Any
 from milepost.mapping.entities import Fields, compile_activity, compile_actor, compile_group, compile_member
 from milepost.mapping.paths import Getter, Row, Scope, Unfit, as_text, compile_condition, nearest
 from milepost.mapping.standards import Standard
-from milepost.mapping.values import compile_value, words_of
+from milepost.mapping.values import compile_value, paths_of, words_of
 from milepost.model import Map, Model, Verb
 
 __all__ = ["Made", "Mapped", "Unmapped"]
@@ -136,7 +136,7 @@ class Mapped:
             },
         )
         assert not scope.problems, scope.problems  # the model has been checked
-        return build
+        return _traced(build, spec)
 
     def _name(self, row: Row) -> str | None:
         """What a message calls what happened. Pages and screens have names of their own, but are all of one kind."""
@@ -160,6 +160,8 @@ class Mapped:
     def _nothing_fits(self, row: Row) -> Unmapped:
         by, name, kind = self.standard.chosen_by, self._name(row), row.get("type")
         rule = f"add [[maps.{self.standard.name}.activities]] to the model"
+        if self.standard.name == "segment" and kind is None:
+            return Unmapped("/type", f"it has none, and no section of the model takes it; {rule}")
         if self.standard.name == "segment" and kind not in ("track", "page", "screen"):
             return Unmapped(
                 "/type", f'no section of the model takes this; {rule}, with where = {{ type = "{as_text(kind)[:40]}" }}'
@@ -195,15 +197,15 @@ class Mapped:
             spec["role"] = usual_role
         fields = Fields(spec=spec, scope=scope, at=self.standard.name, zone="UTC")
         if kind == "members":
-            return compile_member(fields)
-        make = compile_actor(fields) if kind == "actors" else compile_group(fields)
+            return _traced(compile_member(fields), spec)
+        make = _traced(compile_actor(fields) if kind == "actors" else compile_group(fields), spec)
         assert not scope.problems, scope.problems
         if "attributes" in said or kind not in self.standard.always:
             return make
         taken = {path[1] for path in scope.taken if len(path) == 2 and path[0] == "traits"}
 
         def with_traits(row: Row) -> list[Row]:
-            commands = make(row)
+            commands: list[Row] = make(row)
             traits = row.get("traits")
             rest = {name: value for name, value in traits.items() if name not in taken} if isinstance(traits, dict) else {}
             if rest:
@@ -235,6 +237,22 @@ def _where(spec: Row) -> Callable[[Row], bool] | None:
 
 def _compiled(spec: Any) -> Getter:
     return compile_value(spec, "text", Scope(), "", "/key")
+
+
+def _traced(make: Callable[[Row], Any], spec: Row) -> Callable[[Row], Any]:
+    """What makes it, and where it cannot, also says of which members of the message: its sender knows no other names."""
+
+    def made(row: Row) -> Any:
+        try:
+            return make(row)
+        except Unfit as unfit:
+            said: Any = spec
+            for part in unfit.pointer.split("/")[1:]:
+                said = said.get(part) if isinstance(said, dict) else said
+            paths = " or ".join(paths_of(said))
+            raise Unfit(unfit.pointer, f"{unfit.rule} (from {paths})" if paths else unfit.rule, unfit.value) from unfit
+
+    return made
 
 
 def _refusing(error: Unmapped) -> Callable[[Row], list[Row]]:

@@ -32,6 +32,7 @@ __all__ = [
     "nearest",
     "nothing",
     "parse_path",
+    "split_template",
 ]
 
 Row = dict[str, Any]

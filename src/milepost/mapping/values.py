@@ -32,9 +32,10 @@ from milepost.mapping.paths import (
     nearest,
     nothing,
     parse_path,
+    split_template,
 )
 
-__all__ = ["Kind", "compile_value", "words_of"]
+__all__ = ["Kind", "compile_value", "paths_of", "words_of"]
 
 Kind = Literal["text", "number", "time", "any", "boolean", "integer"]
 
@@ -94,6 +95,21 @@ def words_of(spec: Any) -> set[str] | None:
         if "text" in spec and "{" not in spec["text"]:
             return {spec["text"]}
     return None
+
+
+def paths_of(spec: Any) -> tuple[str, ...]:
+    """The paths that a value of a map that has been checked is read from, in their order, as a map writes them."""
+    if isinstance(spec, str):
+        found = [part for part in split_template(spec) if not isinstance(part, str)]
+    elif isinstance(spec, list):
+        return tuple(dict.fromkeys(path for one in spec for path in paths_of(one)))
+    elif isinstance(spec, dict):
+        found = [parse_path(spec["from"])] if "from" in spec else []
+        if not found:
+            return paths_of([spec["text"]] if "text" in spec else [*spec.values()])
+    else:
+        return ()
+    return tuple(dict.fromkeys(".".join(f'"{part}"' if "." in part else part for part in path) for path in found))
 
 
 def _compile_table(spec: Row, kind: Kind, scope: Scope, at: str, pointer: str, zone: str | None) -> Getter:

@@ -29,7 +29,8 @@ _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """index: of the message in its request. pointer: into the message where it could not be mapped, else into what it became."""
+    """index: of the message in its request. pointer: into the message where nothing takes it, else into what it becomes; `detail` says then
+    of which members of the message."""
 
     index: int
     pointer: str
