@@ -331,12 +331,21 @@ class Acceptor:
             pointer, detail = explain(str(error))
             if pointer == "/verb" and detail.startswith("Invalid value"):
                 detail = self._unknown_verb(detail)
+            elif pointer.startswith("/measures/"):
+                detail = self._of_measure(raw, pointer, detail)
             rejected.append(Rejected(index, pointer, detail))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             rejected.append(Rejected(index, "", f"not JSON: {error}"))
         except RecursionError:
             rejected.append(Rejected(index, "", "nested too deeply"))
         return None
+
+    def _of_measure(self, raw: bytes, pointer: str, detail: str) -> str:
+        """As it is declared: an integer is read as a float, too, since 5.0 is one."""
+        measure = self.model.verbs[msgspec.json.decode(raw)["verb"]].measures.get(pointer.removeprefix("/measures/"))
+        if measure is None or measure.scale:
+            return detail
+        return detail.replace("Expected float", "Expected an integer").removesuffix(".0")
 
     def _unknown_verb(self, detail: str) -> str:
         verb = detail.removeprefix("Invalid value ").strip("'")
