@@ -124,7 +124,14 @@ def test_groups(command: Command, tenant: str) -> None:
     assert "Herons" in command("group", "show", "team-1", "--tenant", tenant).out
     wrong = command("group", "create", "team-2", "--tenant", tenant, "--kind", "club")
     assert wrong.code == 2
-    assert "/kind: 'club'" in wrong.err
+    assert wrong.err.startswith("Error: --kind: 'club' is not a kind of group")
+    wrong = command(
+        "group", "create", "team-2", "--tenant", tenant, "--kind", "team", "--attribute", "goal_m=x", "--time-zone", "Mars"
+    )
+    assert wrong.code == 2
+    assert "--attribute goal_m: must be a number" in wrong.err or "--time-zone: 'Mars'" in wrong.err
+    wrong = command("group", "create", "a\x01", "--tenant", tenant, "--kind", "team")
+    assert wrong.err.startswith("Error: ID: must have no control characters")
     assert command("group", "create", "team-2", "--tenant", tenant, "--attribute", "goal").code == 2
     assert command("group", "show", "team-9", "--tenant", tenant).code == 3
 

@@ -40,6 +40,8 @@ def test_what_is_over_is_planned(command: Command) -> None:
     assert {one["rule"]: one["activities"] for one in planned} == {"default": 3, "signed": 0, "tickets": 0}
     assert "run 3" in command("retention", "plan").out
     assert command("retention", "set", "default", "--tenant", "a", "--delete-after", "2 years").code != 0
+    wrong = command("retention", "set", "default", "--tenant", "a", "--delete-after", "soon")
+    assert (wrong.code, wrong.err) == (2, "Error: --delete-after: must be a duration, such as 6 months\n")
     assert command("retention", "set", "default", "--tenant", "a", "--delete-after", "20 days").code == 0
     number = command("retention", "hold", "--tenant", "a", "--actor", "user-1", "--reason", "case 7", "--json").json["id"]
     held = command("retention", "plan", "--tenant", "a", "--json").json["items"]

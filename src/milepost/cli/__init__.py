@@ -48,11 +48,11 @@ def run(words: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except Exception as error:
-        return _say(error)
+        return _say(error, words)
     return answer if isinstance(answer, int) else OK
 
 
-def _say(error: Exception) -> int:
+def _say(error: Exception, words: Sequence[str]) -> int:
     """One sentence for an error. → its exit code."""
     from milepost.errors import InvalidInput, MilepostError, SettingsError, TooLarge
     from milepost.model import ModelError
@@ -69,7 +69,11 @@ def _say(error: Exception) -> int:
         return NO
     match error:
         case InvalidInput() if error.errors and str(error) == InvalidInput.__doc__:
-            sentence = "; ".join(f"{field.pointer or 'it'}: {field.detail}" for field in error.errors)
+            from milepost.cli._as_written import as_written
+
+            sentence = "; ".join(
+                f"{as_written(field.pointer, program, words) or 'it'}: {field.detail}" for field in error.errors
+            )
             code = WRONG_USE
         case SettingsError() | InvalidInput() | TooLarge():
             sentence, code = str(error), WRONG_USE

@@ -10,6 +10,7 @@ keeps for ever, nothing. A legal hold keeps what it covers, whatever the rules s
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from milepost.storage.cold import Cold
 from milepost.storage.policies import HELD, Selection, selections
 
 __all__ = [
+    "DURATION",
     "Rule",
     "Window",
     "holds",
@@ -41,6 +43,7 @@ __all__ = [
 ]
 
 WINDOW_ROWS = 5_000
+DURATION = re.compile("[0-9]{1,4} (day|week|month|year)s?")  # of an administrator's rule
 
 queries = load_queries(__package__, "retention.sql")
 
@@ -185,6 +188,8 @@ async def put_rule(conn: Connection, tenant_id: int, model: Model, name: str, *,
     keep = model.keep.get(name)
     if keep is None:
         raise NotFound(f"The model has no keep.{name}.")
+    if delete_after is not None and not DURATION.fullmatch(delete_after):
+        raise InvalidInput(errors=(FieldError("/delete_after", "must be a duration, such as 6 months"),))
     if delete_after is None:
         await conn.execute(queries.drop_rule, {"tenant_id": tenant_id, "name": name})
         return

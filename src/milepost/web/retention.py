@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any
 
 from litestar import Response, delete, get, post, put
@@ -10,7 +9,7 @@ from litestar.params import PathParameter, QueryParameter
 
 from milepost.errors import FieldError, InvalidInput, unknown_fields
 from milepost.jobs.retention import plan_retention
-from milepost.storage.retention import holds, lift_hold, log_page, place_hold, put_rule
+from milepost.storage.retention import DURATION, holds, lift_hold, log_page, place_hold, put_rule
 from milepost.web import lifecycle_schemas
 from milepost.web.answers import answer, page
 from milepost.web.bodies import decode_object
@@ -25,7 +24,6 @@ Number = Annotated[int, PathParameter(description="The hold's number.")]
 Lifted = Annotated[bool, QueryParameter(name="lifted", description="Those that were lifted, too.")]
 
 
-DURATION = re.compile("[0-9]{1,4} (day|week|month|year)s?")
 HOLD_FIELDS = ("reason", "actor", "group", "verb")
 
 
