@@ -312,6 +312,10 @@ object = "workout"
     [
         (RUNS.replace("run", "rum"), "activities[1].verb: 'rum' is no verb of the model, did you mean 'run'?"),
         (RUNS + "measures.distance = '{d}'", "activities[1].measures.distance: no measure of run, did you mean 'distance_m'?"),
+        (
+            RUNS.replace("run", "rum") + "measures.distance = '{d}'",
+            "activities[1].measures.distance: no measure of any verb of the model, did you mean 'distance_m'?",
+        ),
         (RUNS + "object = { kind = 'workshop', id = '{d}' }", "'workshop' is not what run is done to, did you mean 'workout'?"),
         (RUNS + "visibility = 'all'", "activities[1].visibility: 'all' is no visibility of the model"),
         (

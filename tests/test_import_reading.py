@@ -92,6 +92,25 @@ def test_csv_without_names(tmp_path: Path, text: str) -> None:
         rows(written(tmp_path / "a.csv", text))
 
 
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (b"\x89PNG\r\n\x1a\n" + b"\x00\x01\xff\x1b[2J" * 400, r"is not UTF-8 text \(\\x89PNG\)$"),
+        (b"id\x1b[31m,id\x1b[31m\n", r"is id\\x1b\[31m, id\\x1b\[31m$"),
+        (b"a\rb,c\n" * 900, "is not CSV: new-line character"),
+        (b"x" * 100_000, "is xxx"),
+    ],
+)
+def test_what_is_no_text_is_quoted_with_care(tmp_path: Path, raw: bytes, said: str) -> None:
+    """Of a file that is no CSV a line is shown, and nothing in it that a terminal would act on."""
+    path = tmp_path / "a.csv"
+    path.write_bytes(raw if said != "is xxx" else b"x" * 100_000 + b"," + b"x" * 100_000)
+    with pytest.raises(FileDamaged, match=said) as caught:
+        rows(path)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 400
+
+
 def test_json_lines(tmp_path: Path) -> None:
     """One object a line; blank lines are nothing, other lines say why they are no row."""
     text = '{"a": {"b": [1, 2.5, null]}}\n\n[1]\n{"a": }\n{"n": "x\\u0000y"}\n{"n": "x\\\\u0000y"}'

@@ -35,10 +35,12 @@ def _activities(section: Section, model: Model) -> list[str]:
     problems = _words(section, "verb", model.verbs, "verb")
     problems += _words(section, "visibility", ("public", "group", "private"), "visibility")
     verbs = [model.verbs[verb] for verb in words_of(section.spec.get("verb")) or model.verbs if verb in model.verbs]
-    known = {measure for verb in verbs for measure in verb.measures}
+    known = {measure for verb in verbs or model.verbs.values() for measure in verb.measures}
     for name in section.spec.get("measures", {}):
         if name not in known:
-            problems.append(f"{section.name}.measures.{name}: no measure of {_list(verbs)}{nearest(name, known)}")
+            # Where the verb is none, it has been said, and any verb's measure may be meant.
+            of = _list(verbs) or "any verb of the model"
+            problems.append(f"{section.name}.measures.{name}: no measure of {of}{nearest(name, known)}")
     targets = section.spec.get("object", [])
     for target in targets if isinstance(targets, list) else [targets]:
         if isinstance(target, dict) and verbs and all(verb.object for verb in verbs):

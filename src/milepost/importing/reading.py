@@ -44,6 +44,7 @@ COMPRESSED: Final = (".gz", ".zst", ".zstd", ".xz", ".bz2")
 FINGERPRINT_BYTES: Final = 1 << 20  # of each end of a file
 LINE_BYTES_MAX: Final = 21 << 20  # a little more than a whole request may have
 PARQUET_ROWS: Final = 2_000  # fetched at once
+SHOWN_CHARACTERS: Final = 80  # of a first line that names no columns
 
 csv.field_size_limit(LINE_BYTES_MAX)
 
@@ -215,12 +216,15 @@ NUL: Final = "holds the character U+0000, which PostgreSQL cannot store (strip_n
 def _csv_rows(lines: _Lines, path: Path, options: ReadOptions) -> tuple[tuple[str, ...], Iterator[Line]]:
     delimiter = options.delimiter or ("\t" if {".tsv", ".tab"} & set(path.suffixes) else ",")
     reader = csv.reader(iter(lines), delimiter=delimiter, quotechar=options.quote)
-    columns = options.columns or tuple(name.strip() for name in next(reader, []))
-    if not columns or len(set(columns)) < len(columns) or lines.take() is not None:
-        raise FileDamaged(
-            f"{path.name}: its first line should name the columns, each once, but is {', '.join(columns) or 'empty'}",
-            path=str(path),
-        )
+    try:
+        columns = options.columns or tuple(name.strip() for name in next(reader, []))
+        problem = lines.take()
+    except csv.Error as error:
+        columns, problem = (), f"is not CSV: {error}"
+    if problem is not None or not columns or len(set(columns)) < len(columns):
+        shown = _shown(", ".join(columns)) or "empty"
+        found = f"is {shown}" if problem is None else f"{problem} ({shown})" if columns else problem
+        raise FileDamaged(f"{path.name}: its first line should name the columns, each once, but {found}", path=str(path))
 
     def rows() -> Iterator[Line]:
         width = len(columns)
@@ -244,6 +248,13 @@ def _csv_rows(lines: _Lines, path: Path, options: ReadOptions) -> tuple[tuple[st
                 )
 
     return columns, rows()
+
+
+def _shown(text: str) -> str:
+    """What is quoted of a file that may be no text: its beginning, with nothing that a terminal would act on."""
+    start = text[:SHOWN_CHARACTERS]
+    shown = "".join(one if one.isprintable() else one.encode("unicode_escape", "surrogatepass").decode() for one in start)
+    return shown + ("…" if len(text) > len(start) else "")
 
 
 def _json_rows(lines: _Lines) -> Iterator[Line]:
