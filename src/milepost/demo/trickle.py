@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from random import Random
+from time import monotonic
 
 import msgspec
 import structlog
@@ -20,6 +21,7 @@ __all__ = ["Trickle"]
 log = structlog.get_logger(__name__)
 
 PER_S = 3.0  # activities a second, on average
+SAID_S = 600.0  # one error, at most so often
 
 
 class Trickle(Service):
@@ -34,6 +36,7 @@ class Trickle(Service):
         self._sample = sample
         self._per_s = per_s
         self._dice = Random()
+        self._say_at: dict[str, float] = {}  # by error; there are as many as the model may lack
 
     async def run_once(self) -> int:
         """Accepts and queues one activity, as a request would. → its receipt. Raises `DatabaseUnavailable`."""
@@ -42,7 +45,10 @@ class Trickle(Service):
         body = msgspec.json.encode({"activities": [self._sample.live(self._dice, now)]})
         accepted = served.acceptor.accept(self._tenant.tenant_id, body, now)
         if not accepted.rows:
-            raise MilepostError(f"The model of this database does not know what the demo does: {accepted.rejected[0].detail}.")
+            wrong = accepted.rejected[0]
+            raise MilepostError(
+                f"The model of this database does not know what the demo does: {wrong.pointer.removeprefix('/')} {wrong.detail}."
+            )
         receipt = await self._services.queue.enqueue(
             tenant_id=self._tenant.tenant_id,
             lane=self._tenant.lane,
@@ -53,10 +59,17 @@ class Trickle(Service):
         )
         return receipt.batch_id
 
+    def _say(self, error: str) -> None:
+        """Each error at most once in a while: under another model, nearly every activity would have one."""
+        now = monotonic()
+        if now >= self._say_at.get(error, now):
+            self._say_at[error] = now + SAID_S
+            log.warning("nothing happens in the demo for now", error=error)
+
     async def _run(self) -> None:
         while not self.stopping:
             try:
                 await self.run_once()
             except MilepostError as error:
-                log.warning("nothing happens in the demo for now", error=str(error))
+                self._say(str(error))
             await self.pause(self._dice.expovariate(self._per_s))
