@@ -17,6 +17,7 @@ from time import monotonic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from fix_queue import column, owner_of, until, value
 from milepost.access.tenants import create_tenant
@@ -102,6 +103,26 @@ async def test_a_second_loader_gets_its_half(template_url: str, settings: Settin
         assert await column(owner, "SELECT holder FROM milepost.loader") == ["first"]
         await first.stop()
         assert await held() == []
+        await queue.stop()
+
+
+async def test_lanes_wait_for_a_model(template_url: str, settings: Settings) -> None:
+    """Before there is one no lane is taken, which is said once, however often it looks; at the first look after, all are."""
+    async with await Database.open(template_url, settings) as db, owner_of(db) as owner:
+        await migrate(owner, 2)
+        queue = Queue(db, settings)
+        await queue.start()
+        loader, held = Loader(db, queue, settings, holder="first"), await shares(db)
+        with capture_logs() as logs:
+            for _ in range(5):
+                await loader.run_once()
+            assert await held() == []
+            await apply_model(owner, MODEL)
+            await loader.run_once()
+            await until(lambda: is_equal(held, [2]))
+        warned = [one["event"] for one in logs if one["log_level"] == "warning"]
+        assert warned == ["nothing is loaded before a model has been applied: run `milepost model apply FILE`"]
+        await loader.stop()
         await queue.stop()
 
 

@@ -5,7 +5,8 @@ leaves lanes as `plan` says. A lane is left between two loads: its batches wait 
 The lanes of a loader that died are free when their leases run out, `lease_s` after its last sign, and are taken at the next look.
 
 How it fails: a lane whose session ends (lost lease, lost connection, our own mistake) is tried again after a pause that grows, by
-whoever's turn it is; while PostgreSQL is away nothing is loaded, and the look is repeated until it is back.
+whoever's turn it is; while PostgreSQL is away nothing is loaded, and the look is repeated until it is back. Before a model has been applied
+no lane is taken: each look sees whether there is one.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ _log = structlog.get_logger(__name__)
 
 LOOKS_PER_LEASE = 10
 PAUSE_S_MAX = 5.0
+NO_MODEL_SAID_S = 600.0  # that there is no model, at most so often
 LEAVING, PAUSING = "(leaving)", "(pausing)"  # in place of a holder, who is not among the loaders
 
 
@@ -67,6 +69,8 @@ class Loader:
         self._suspects: dict[int, dict[int, Care]] = {}
         self._failures: dict[int, int] = {}
         self._not_before: dict[int, float] = {}
+        self._has_model = False  # once there is one, there always is
+        self._say_no_model_at = float("-inf")
 
     async def start(self) -> None:
         """Raises `DatabaseUnavailable`."""
@@ -102,6 +106,8 @@ class Loader:
                 await conn.execute(_queries.beat, {"holder": self.holder, "lease_s": self.settings.lease_s})
                 live = await conn.execute(_queries.live)
                 lanes = await conn.execute(_queries.holders)
+                model = None if self._has_model else await conn.execute(_queries.has_model)
+            self._has_model = model is None or bool((await model.fetchone() or (False,))[0])
             loaders = [row[0] for row in await live.fetchall()]
             holders: dict[int, str | None] = dict(await lanes.fetchall())
         for lane, (leaving, task) in list(self._served.items()):
@@ -110,6 +116,11 @@ class Loader:
             else:  # asked for or held; or about to be given back: then it is nobody's to take, and not ours to leave again
                 holders[lane] = LEAVING if leaving.is_set() else self.holder
         now = monotonic()
+        if not self._has_model:
+            if now >= self._say_no_model_at:
+                self._say_no_model_at = now + NO_MODEL_SAID_S
+                _log.warning("nothing is loaded before a model has been applied: run `milepost model apply FILE`")
+            return
         for lane, moment in self._not_before.items():
             if moment > now and holders.get(lane, "") is None:
                 holders[lane] = PAUSING

@@ -14,6 +14,10 @@ DELETE FROM milepost.loader WHERE holder = %(holder)s OR expires_at < clock_time
 -- The loaders among whom the lanes are shared out.
 SELECT holder FROM milepost.loader WHERE expires_at > clock_timestamp();
 
+-- name: has_model
+-- Whether there is a model to load by.
+SELECT EXISTS (SELECT FROM milepost.model_version);
+
 -- name: holders
 -- Each lane's holder; none where its lease ran out.
 SELECT lane, CASE WHEN expires_at > clock_timestamp() THEN holder END FROM milepost.lane;
