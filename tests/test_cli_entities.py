@@ -216,7 +216,9 @@ def test_verify(command: Command, tenant: str, template_url: str) -> None:
     wrong = command("verify", "--json", "--tenant", tenant)
     assert (wrong.code, wrong.json["differences"]) == (1, 1)
     assert wrong.json["items"][0]["tenant"] == tenant
-    assert "1 differences" in command("verify").out
+    said = command("verify").out
+    assert "acme: reach, group number 7, time_zone none, ancestor number 7: stored " in said, said  # nobody's
+    assert "1 differences" in said
     assert command("verify", "--tenant", "nobody").code == 3
 
 
@@ -236,6 +238,16 @@ def test_verify_of_goals(command: Command, tenant: str, template_url: str) -> No
     assert (goal["tenant"], goal["name"], goal["per"]) == (tenant, "team_goal", "all")
     assert goal["stored"] == {"target": 3000, "value": 1000, "percent": 33.33, "remaining": 2000}
     assert goal["recomputed"] == {"target": 3000, "value": 0, "percent": 0, "remaining": 3000}
+    assert goal["named"] == {"group_id": {str(goal["keys"]["group_id"]): "team-3"}}
+    said = command("verify").out
+    assert (
+        "acme: rollup rollup_team_distance, group team-3, all: stored n 1, sum_distance_m 1000, should be nothing\n" in said
+    ), said
+    goal_line = (
+        "acme: goal team_goal, group team-3, all: stored target 3000, value 1000, percent 33.33, remaining 2000, "
+        "should be target 3000, value 0, percent 0.00, remaining 3000\n"
+    )
+    assert goal_line in said, said
 
 
 def test_dead_letters(command: Command, tenant: str, template_url: str) -> None:

@@ -2,6 +2,12 @@
 -- Which tenants there are; one, where a name is given.
 SELECT tenant_id, name FROM milepost.tenant WHERE %(name)s::text IS NULL OR name = %(name)s ORDER BY tenant_id
 
+-- name: names
+-- The app's own ids of groups and actors that differences name by their numbers.
+SELECT 'group', group_id, external_id FROM milepost.groups WHERE tenant_id = %(tenant_id)s AND group_id = ANY(%(groups)s)
+UNION ALL
+SELECT 'actor', actor_id, external_id FROM milepost.actor WHERE tenant_id = %(tenant_id)s AND actor_id = ANY(%(actors)s)
+
 -- name: filling
 -- What is still being filled from history cannot be compared yet.
 SELECT name FROM milepost.filling WHERE tenant_id = %(tenant_id)s
