@@ -349,7 +349,7 @@ def test_deep_attributes() -> None:
 
 async def test_zone_unknown_to_postgresql(conn: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     """A zone that Python knows and PostgreSQL does not is refused, and the transaction goes on."""
-    monkeypatch.setattr("milepost.access._commands._time_zones", lambda: frozenset({"Mars/Phobos"}))
+    monkeypatch.setattr("milepost.access._commands.time_zones", lambda: frozenset({"Mars/Phobos"}))
     faults = await refused(conn, "put_group", id="a", time_zone="Mars/Phobos")
     assert faults == {"/time_zone": "'Mars/Phobos' is not known to this PostgreSQL"}
     await run(conn, "put_group", id="a")

@@ -9,19 +9,17 @@ Raises `InvalidInput` whose `errors` name each field by a JSON pointer.
 
 from __future__ import annotations
 
-import zoneinfo
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
-from functools import lru_cache
 from typing import Any
 
 from msgspec import UNSET, UnsetType
 
 from milepost.access._values import ID_CHARS_MAX, json_fault, parse_time, text_fault, type_fault
 from milepost.errors import FieldError, InvalidInput, unknown_fields
-from milepost.model import GroupKind, Model
+from milepost.model import GroupKind, Model, time_zones
 
 __all__ = [
     "ALWAYS",
@@ -230,7 +228,7 @@ def _put_group(given: Mapping[str, Any], model: Model) -> PutGroup:
     )
     if command.kind is not None and model.groups and command.kind not in model.groups:
         fields.fault("kind", f"{command.kind!r} is not a kind of group; known are {_listed(model.groups)}")
-    if isinstance(command.time_zone, str) and command.time_zone not in _time_zones():
+    if isinstance(command.time_zone, str) and command.time_zone not in time_zones():
         fields.fault("time_zone", f"{command.time_zone!r} is not a time zone, such as 'Europe/Berlin'")
     if command.id and command.parent == command.id:
         fields.fault("parent", "a group cannot be its own parent")
@@ -365,12 +363,6 @@ _PARSERS: dict[str, Callable[[Mapping[str, Any], Model], Command]] = {
     "answer_invitation": _answer_invitation,
     "revoke_invitation": _revoke_invitation,
 }
-
-
-@lru_cache(maxsize=1)
-def _time_zones() -> frozenset[str]:
-    # Two names of the machine rather than of a place: PostgreSQL may read them otherwise, or not at all.
-    return frozenset(zoneinfo.available_timezones() - {"localtime", "Factory"})
 
 
 def _listed(words: Mapping[str, object] | set[str]) -> str:

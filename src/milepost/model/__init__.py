@@ -15,6 +15,7 @@ from milepost.model._derived import REPORT_DAYS_MAX, WEEKDAYS
 from milepost.model._parse import parse_model
 from milepost.model._problems import RULES, ModelError, Problem
 from milepost.model._report_values import PERCENTILES, ReportValue, read_report_value
+from milepost.model._time_zones import time_zones
 from milepost.model._types import (
     Board,
     Content,
@@ -74,5 +75,6 @@ __all__ = [
     "model_fingerprint",
     "parse_model",
     "read_report_value",
+    "time_zones",
     "to_json",
 ]

@@ -7,9 +7,6 @@ stands where something could not be read, and is passed over.
 
 from __future__ import annotations
 
-import zoneinfo
-from functools import cache
-
 from milepost.model._check_reports import MEMBERS, check_reports
 from milepost.model._check_values import ROLLUP_KEYS, Offer, check_verbs
 from milepost.model._derived import NO_VALUE
@@ -19,6 +16,7 @@ from milepost.model._maps import check_maps
 from milepost.model._phrases import type_text
 from milepost.model._problems import Notes, nearest_word, quoted
 from milepost.model._sections import BUCKETS
+from milepost.model._time_zones import time_zones
 from milepost.model._types import Board, Goal, GroupKind, Keep, Model, Pending, Rollup
 
 __all__ = ["check_model"]
@@ -47,14 +45,9 @@ def check_model(model: Model, notes: Notes) -> None:
     check_maps(model, notes)
 
 
-@cache
-def _time_zones() -> frozenset[str]:
-    return frozenset(zoneinfo.available_timezones())
-
-
 def _check_time_zone(model: Model, notes: Notes) -> None:
-    if model.time_zone and model.time_zone not in _time_zones():
-        near = nearest_word(model.time_zone, _time_zones())
+    if model.time_zone and model.time_zone not in time_zones():
+        near = nearest_word(model.time_zone, time_zones())
         message = f"no time zone is called {quoted(model.time_zone)}; write one such as Europe/Berlin"
         notes.add(("time_zone",), "unknown-time-zone", message, near)
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Annotated, TypeVar
-from zoneinfo import available_timezones
 
 from litestar.di import Provide
 from litestar.params import PathParameter, QueryParameter
 
 from milepost.activity import id_from
 from milepost.errors import FieldError, InvalidInput
+from milepost.model import time_zones
 from milepost.rollups.keys import object_of
 
 __all__ = [
@@ -166,7 +166,7 @@ def moment(name: str, text: str | None) -> datetime | None:
 
 def zone(name: str, text: str | None) -> str | None:
     """Raises `InvalidInput` for what is no time zone."""
-    if text is not None and text not in available_timezones():
+    if text is not None and text not in time_zones():
         raise InvalidInput(errors=(FieldError(f"/{name}", f"{text!r} is not a time zone, such as 'Europe/Berlin'"),))
     return text
 
