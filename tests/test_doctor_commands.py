@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import re
+import shlex
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from fix_postgres import in_own_loop
+from milepost.cli._doctor_explain import explain
+from milepost.doctor.checks import CHECKS
 from milepost.postgres import Database
 
 if TYPE_CHECKING:
@@ -50,6 +56,22 @@ def test_a_configuration_is_one_that_postgresql_takes(command: Command, database
         found = re.match(r"(\w+) = '(.*?)'", lines[number])
         assert found
         asked(database_url, f"ALTER SYSTEM SET {found[1]} = '{found[2]}'", f"ALTER SYSTEM RESET {found[1]}")
+
+
+@pytest.mark.parametrize("name", ["critical_statement", "slow_statement", "degraded_statement"])
+def test_a_command_that_is_printed_can_be_pasted(name: str) -> None:
+    """An id of pg_stat_statements is often negative, and no option."""
+    (check,) = (one for one in CHECKS if one.name == name)
+    row: dict[str, Any] = {"id": "-2116678868886786021", "query": "SELECT 1", "calls": 9_000, "total_ms": 9e6, "mean_ms": 1e3}
+    row |= {"per_min": 9.0, "part": 0.5, "rows_per_call": 1.0, "read_part": 0.0}
+    seen: Any = SimpleNamespace(
+        limits={name: limit.value for name, limit in check.limits.items()},
+        since={row["id"]: {"calls": 100, "total_ms": 100.0}},
+        finding=lambda about, severity, detail, cure, evidence: cure,
+    )
+    (cure,) = check.judge([row], seen)
+    (words,) = re.findall("`milepost doctor explain ([^`]+)`", str(getattr(cure, "text", "")))
+    assert explain.make_context("explain", shlex.split(words)).params["statement"] == row["id"]
 
 
 def test_watch_and_capacity(command: Command, database_url: str) -> None:

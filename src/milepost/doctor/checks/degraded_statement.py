@@ -29,7 +29,7 @@ def judge(rows: Sequence[Row], seen: Seen) -> Iterator[Finding]:
             "critical" if is_ms >= 10 * was_ms else "warning",
             f"It took {was_ms:.1f} ms until the last look, and {is_ms:.1f} ms since: {row['query']}.",
             Cure(
-                text=f"`milepost doctor explain {row['id']}`: a plan that changed, a table that grew or bloated, an index that is gone.",
+                text=f"`milepost doctor explain -- {row['id']}`: a plan that changed, a table that grew or bloated, an index that is gone.",
                 by_hand="Its plan has to be looked at first.",
             ),
             {

@@ -21,7 +21,7 @@ def judged(rows: Sequence[Row], seen: Seen, severity: Severity, detail: Callable
             severity,
             detail(row),
             Cure(
-                text=f"`milepost doctor explain {row['id']}` shows where its time goes; `milepost doctor indexes` what would help it and all others.",
+                text=f"`milepost doctor explain -- {row['id']}` shows where its time goes; `milepost doctor indexes` what would help it and all others.",
                 by_hand="What helps depends on its plan; these two commands have findings of their own, which a rollout applies.",
             ),
             {
