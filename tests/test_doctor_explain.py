@@ -169,6 +169,31 @@ async def test_parameters_come_from_the_statistics(target: Target) -> None:
         await explain(target, "SELECT * FROM orders WHERE id = $1", given={4: "1"})
 
 
+@pytest.mark.parametrize(
+    ("text", "operator"),
+    [
+        ("SELECT id FROM orders WHERE at > timestamptz $1 - interval $2", "($1 - $2)"),
+        ("SELECT extract($1 FROM at) FROM orders WHERE at > timestamp(3) $2 AND extract($3 FROM at) = $4", "extract"),
+        ("SELECT id FROM orders WHERE at > now() - interval $1 day", "day"),
+    ],
+)
+async def test_constants_of_a_type_are_parameters(target: Target, text: str, operator: str) -> None:
+    """As pg_stat_statements has them: planned for any value where none is known of their type, and run with those that are given."""
+    if target.major >= 16:
+        explained = await explain(target, text)
+        assert explained.generic and operator in json.dumps(explained.plan.raw)
+    values = {1: "2024-02-01", 2: "1 day"} if "$1 - " in text else {1: "hour", 2: "2024-02-01", 3: "hour", 4: "3"}
+    given = {1: "3"} if "$1 day" in text else {number: values[number] for number in values if f"${number}" in text}
+    explained = await explain(target, text, given=given)
+    assert not explained.generic and [one.source for one in explained.parameters] == ["given"] * len(given)
+
+
+async def test_a_constant_of_a_column_s_type_has_a_typical_value(target: Target) -> None:
+    """A date is read from the text of a timestamp."""
+    (value,) = (await explain(target, "SELECT id FROM orders WHERE at >= date $1")).parameters
+    assert (value.type, value.source) == ("date", "statistics of at")
+
+
 async def test_looking_is_bounded_and_changes_nothing(target: Target) -> None:
     """A long statement is cut off; what would write behind a function is refused by the server."""
     with pytest.raises(Timeout):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from milepost.doctor.normalized import plannable
 from milepost.doctor.statements import fingerprint, normalize, parse, parse_one, routine, split
 from milepost.errors import InvalidInput
 
@@ -51,6 +52,32 @@ def test_texts_that_differ_in_constants_are_one() -> None:
     assert normalize("SELECT a FROM t WHERE b = 5") == "SELECT a FROM t WHERE b = $1"
     assert fingerprint("SELECT a FROM t WHERE b = 5") == fingerprint("select a  from t where b = 7")
     assert split("SELECT ';'; SELECT 2") == ("SELECT ';'", "SELECT 2")
+
+
+@pytest.mark.parametrize(
+    ("text", "again"),
+    [
+        ("SELECT 1 FROM é WHERE at > now() - interval $1", "SELECT 1 FROM é WHERE at > now() - $1::interval"),
+        ("SELECT date $1, timestamp(3) $2", "SELECT $1::date, $2::timestamp(3)"),
+        ("SELECT time with time zone $1 AS x", "SELECT $1::time with time zone AS x"),
+        ('SELECT "char" $1, s."Odd t" $2, bit varying(5) $3', 'SELECT $1::"char", $2::s."Odd t", $3::bit varying(5)'),
+        ("SELECT interval $1 day * 2, interval(0) $2", "SELECT ($1 || ' day')::interval day * 2, $2::interval(0)"),
+        ("SELECT interval $1 second(2) s", "SELECT ($1 || ' second')::interval second(2) s"),
+        ("SELECT interval $1 day to second(3)", "SELECT $1::interval day to second(3)"),
+        ("SELECT date -- of $2\n $1", "SELECT $1::date"),
+        ("SELECT EXTRACT($1 FROM date $2)", "SELECT pg_catalog.extract($1, $2::date)"),
+        *(
+            (text, text)
+            for text in (
+                "SELECT 'date $1', \"date $1\", $$ date $1 $$ /* date $1 */ FROM t WHERE a = $1 -- date $1",
+                "SELECT CAST($1 AS date), $2::date::text, extract(year FROM at), pg_catalog.extract($3, at), f($4)",
+            )
+        ),
+    ],
+)
+def test_a_parameter_in_the_place_of_a_constant(text: str, again: str) -> None:
+    """What PostgreSQL would not take becomes a cast or a call; what it takes stays as it is."""
+    assert plannable(text) == again
 
 
 def test_a_body_says_what_it_does() -> None:

@@ -27,6 +27,7 @@ __all__ = [
     "Node",
     "Routine",
     "Statement",
+    "Token",
     "expression",
     "expression_text",
     "fingerprint",
@@ -36,12 +37,14 @@ __all__ = [
     "parse_one",
     "routine",
     "split",
+    "tokens",
     "walk",
 ]
 
 Node: TypeAlias = Any  # a protobuf message of libpg_query
 
 WRITES: Final = {"insert_stmt": "insert", "update_stmt": "update", "delete_stmt": "delete", "merge_stmt": "merge"}
+COMMENTS: Final = frozenset({"SQL_COMMENT", "C_COMMENT"})
 # libpg_query writes NEW and OLD's hidden fields (TG_OP and the like) as `{}}`, which is no JSON.
 BROKEN_DATUM = re.compile(r"(?<=[\[,])\{\}\}(?=[,\]])")
 
@@ -92,6 +95,15 @@ class Statement:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Token:
+    """name: as the scanner calls it, such as `PARAM`, `DAY_P` or `ASCII_40`. start, end: in the text's bytes, as places in a tree are."""
+
+    name: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Routine:
     """A PL/pgSQL body. statements: the SQL it runs, in order, with its variables as names. conditions: of its IFs and CASEs.
     assigned: left sides of its assignments, such as `new.updated_at`. dynamic: expressions given to EXECUTE. loops: whether it
@@ -135,6 +147,16 @@ def split(text: str) -> tuple[str, ...]:
         return tuple(postgast.split(text))
     except postgast.PgQueryError as error:
         raise _wrong(text, error) from error
+
+
+def tokens(text: str) -> tuple[Token, ...]:
+    """Its words and signs, without comments. Raises `InvalidInput`."""
+    try:
+        found = postgast.scan(text).tokens
+    except postgast.PgQueryError as error:
+        raise _wrong(text, error) from error
+    named = (Token(name=pg_query_pb2.Token.Name(one.token), start=one.start, end=one.end) for one in found)
+    return tuple(one for one in named if one.name not in COMMENTS)
 
 
 def normalize(text: str) -> str:

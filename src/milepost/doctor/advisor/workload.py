@@ -13,6 +13,7 @@ from pathlib import Path
 
 import postgast
 
+from milepost.doctor.normalized import plannable
 from milepost.doctor.target import Target
 from milepost.errors import InvalidInput
 from milepost.postgres import dict_row, load_queries
@@ -54,7 +55,7 @@ def read_statements(file: Path) -> Workload:
         except ValueError:
             raise InvalidInput(f"Statement {number} of {file} has calls: {notes['calls']}, which is no number.") from None
         text = "\n".join(line for line in piece.splitlines() if not NOTE.match(line)).strip()
-        found.append(Statement(name=notes.get("name", f"s{number}"), sql=text, calls=calls))
+        found.append(Statement(name=notes.get("name", f"s{number}"), sql=plannable(text), calls=calls))
     if len({one.name for one in found}) < len(found):
         raise InvalidInput(f"Two statements of {file} have the same name.")
     if not found:
@@ -81,7 +82,7 @@ async def read_target(target: Target) -> Workload:
     async with target.reading() as connection:
         cursor = connection.cursor(row_factory=dict_row)
         rows = await (await cursor.execute(queries.statements, {"limit": STATEMENTS_MAX})).fetchall()
-    return tuple(Statement(**row) for row in rows if _planned(row["sql"]))
+    return tuple(Statement(**{**row, "sql": plannable(row["sql"])}) for row in rows if _planned(row["sql"]))
 
 
 def _planned(sql: str) -> bool:

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from milepost.doctor.normalized import plannable
 from milepost.doctor.plans.node import Plan
 from milepost.doctor.plans.parameters import Value, values_of
 from milepost.doctor.statements import Statement, parse_one
@@ -63,7 +64,7 @@ async def explain(
     statement_timeout_ms: int = 30_000,
 ) -> Explained:
     """analyze: run it; None: if it only reads. given: parameters by number. Raises `InvalidInput`, `Timeout`, `DatabaseError`."""
-    statement = parse_one(await statement_of(target, text))
+    statement = parse_one(plannable(await statement_of(target, text)))
     if statement.kind not in EXPLAINED:
         raise InvalidInput(f"Only reads and writes have a plan; this is a {statement.kind}.")
     writes = statement.writes or statement.kind == "create_table_as"

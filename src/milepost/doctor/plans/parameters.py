@@ -46,10 +46,11 @@ async def values_of(
         elif number in columns:
             alias, column = columns[number]
             among = [tables[alias]] if alias in tables else list(tables.values())
-            value = await (await connection.execute(queries.common_value, {"tables": among, "column": column})).fetchone()
+            given_to = {"tables": among, "column": column, "type": kind, "element": kind.removesuffix("[]")}
+            value = await (await connection.execute(queries.common_value, given_to)).fetchone()
             if value is None or value[0] is None:
                 return None
-            text = f"{{{_quoted(value[0])}}}" if kind.endswith("[]") else str(value[0])
+            text = f"{{{_quoted(value[0])}}}" if value[1] else str(value[0])
             found.append(Value(number=number, value=text, type=kind, source=f"statistics of {column}"))
         else:
             return None

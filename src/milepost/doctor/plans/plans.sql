@@ -33,13 +33,20 @@ SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespa
 
 -- name: common_value
 -- The most common value of a column, else one from the middle of its histogram: what a typical call asks for. Names are as the
--- statement wrote them, so the search path finds the table.
+-- statement wrote them, so the search path finds the table. Only where the column's type is the parameter's, or one that is read from the
+-- same text: in `at > now() - $1::interval` a value of `at` is none of the parameter. one_of: the parameter is an array of them.
 SELECT COALESCE((s.most_common_vals::text::text[])[1],
-                (s.histogram_bounds::text::text[])[(1 + array_length(s.histogram_bounds::text::text[], 1)) / 2]) AS value
+                (s.histogram_bounds::text::text[])[(1 + array_length(s.histogram_bounds::text::text[], 1)) / 2]) AS value,
+       whole.oid <> t.oid AND whole.oid <> element.oid AS one_of
 FROM unnest(%(tables)s::text[]) WITH ORDINALITY AS given (name, place)
 JOIN pg_class c ON c.oid = to_regclass(given.name)
 JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = %(column)s
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = s.attname
+JOIN pg_type t ON t.oid = a.atttypid
+JOIN pg_type whole ON whole.oid = to_regtype(%(type)s)
+JOIN pg_type element ON element.oid = to_regtype(%(element)s)
+WHERE t.oid IN (whole.oid, element.oid) OR (t.typcategory = element.typcategory AND t.typcategory IN ('D', 'N', 'S'))
 ORDER BY given.place, s.inherited DESC LIMIT 1;
 
 -- name: table_facts
