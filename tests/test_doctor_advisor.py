@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +13,14 @@ from fix_postgres import in_own_loop
 from milepost.doctor import Target
 from milepost.doctor.advisor import Index, PlanningCopy, Statement, advise, read_statements, read_target
 from milepost.doctor.advisor.findings import findings_of
-from milepost.doctor.advisor.planning import Size
+from milepost.doctor.advisor.planning import Plan, Size
 from milepost.doctor.advisor.proof import Bench, interval
 from milepost.doctor.advisor.prove import prove
 from milepost.doctor.advisor.relations import Relations
 from milepost.doctor.advisor.shape_reader import read_shape
 from milepost.doctor.advisor.sizes import estimated_size
 from milepost.doctor.rollout import Change, Rollout
-from milepost.errors import InvalidInput
+from milepost.errors import DatabaseError, InvalidInput
 from milepost.postgres import EmbeddedServer
 
 if TYPE_CHECKING:
@@ -213,6 +214,38 @@ async def test_a_statement_without_a_plan_is_named(store: Target, server: Embedd
     assert "no_such_table" in advice.skipped["gone"] and advice.make
 
 
+async def test_statements_of_pg_stat_statements_are_advised(store: Target, server: EmbeddedServer, tmp_path: Path) -> None:
+    """However often one is planned, its parameters stay open; constants of a type are parameters, too."""
+    file = tmp_path / "workload.sql"
+    file.write_text(
+        "SELECT country, sum(total) FROM orders o JOIN customer c ON c.customer_id = o.customer_id WHERE lower(c.email) = $1 GROUP BY 1;"
+        "SELECT order_id FROM orders WHERE ordered_at > timestamptz $1 - interval $2 AND extract($3 FROM ordered_at) = $4;"
+    )
+    advice = await advise(store, server, read_statements(file), budget=BUDGET)
+    assert advice.skipped == {} and advice.statements["s1"][1] < advice.statements["s1"][0] / 10
+    assert {helped for one in advice.make for helped in one.helps} == {"s1", "s2"}
+
+
+async def test_a_statement_that_fails_late_is_named(
+    store: Target, server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever one fails on while indexes are tried, the others have the advice that they would have without it."""
+    plan = PlanningCopy.plan
+
+    async def failing(copy: PlanningCopy, statement: Statement, shown: Iterable[str]) -> Plan:
+        shown = list(shown)
+        if statement.name == "open" and shown:
+            raise DatabaseError("no plan with these")
+        return await plan(copy, statement, shown)
+
+    others = [one for one in LOOKUPS if one.name != "open"]
+    without = await advise(store, server, tuple(others), budget=BUDGET)
+    monkeypatch.setattr(PlanningCopy, "plan", failing)
+    advice = await advise(store, server, LOOKUPS, budget=BUDGET)
+    assert advice.skipped == {"open": "no plan with these"} and advice.statements == without.statements
+    assert [one.index for one in advice.make] == [one.index for one in without.make]
+
+
 VISITS = """
 CREATE TABLE visit (visit_id bigint NOT NULL, visitor text NOT NULL, at date NOT NULL) PARTITION BY RANGE (at);
 CREATE INDEX ON visit (visit_id);
@@ -309,6 +342,7 @@ async def test_proof_measures_and_takes_back_what_slows(store: Target) -> None:
     """What the planner promises is measured on rows: a lookup gets faster beyond its interval, an update pays WAL and its HOT."""
     lookup = Statement(name="lookup", sql="SELECT total FROM orders WHERE customer_id = 77")
     update = Statement(name="update", sql="UPDATE orders SET note = 'y' WHERE order_id = 500")
+    twice = Statement(name="twice", sql="INSERT INTO orders SELECT * FROM orders WHERE order_id = 500")
     indexes = {
         "by_customer": Index(table=ORDERS, keys=("customer_id",)),
         "by_note": Index(table=ORDERS, keys=("note",)),
@@ -318,13 +352,14 @@ async def test_proof_measures_and_takes_back_what_slows(store: Target) -> None:
         await connection.execute("VACUUM FULL orders")
         bench, sizes = await Bench.build(connection, indexes)
         assert sizes["by_customer"] > sizes["by_note"] > 8192
-        proven = await prove(bench, indexes, (lookup, update), seconds=0.05)
+        proven = await prove(bench, indexes, (twice, lookup, update), seconds=0.05)
         row = await (await connection.execute("SELECT note FROM orders WHERE order_id = 500")).fetchone()
     assert proven.proofs["lookup"].faster and proven.proofs["lookup"].used == {"by_customer"}
     before, after = proven.proofs["update"].hot_share
     assert before is not None and before > 0.3 and after == 0.0
     assert proven.proofs["update"].wal_bytes[1] > proven.proofs["update"].wal_bytes[0]
     assert row == ("x" * 80,)  # nothing that was measured stays
+    assert proven.failed.keys() == {"twice"} and "duplicate key" in proven.failed["twice"]
 
 
 def test_the_command_proves_and_applies(store: Target, command: Command, tmp_path: Path) -> None:

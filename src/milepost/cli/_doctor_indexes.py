@@ -151,6 +151,8 @@ def _print_proofs(proven: Proven) -> None:
     for one in proven.proofs.values():
         if one.doubt is not None:
             click.echo(f"no promise for {one.statement}: {one.doubt}")
+    for name, why in proven.failed.items():
+        click.echo(f"no promise for {name}, which fails on the copy: {why}")
 
 
 def _print(advice: Advice, proven: Proven | None, applied: list[Applied]) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 
 import structlog
 
 from milepost.doctor.advisor.choose import choose
-from milepost.doctor.advisor.costs import Costs
+from milepost.doctor.advisor.costs import Costs, Unplannable
 from milepost.doctor.advisor.index import Index
 from milepost.doctor.advisor.planning import PlanningCopy, Size
 from milepost.doctor.advisor.pool import Pool, find_useful, make_candidates
@@ -78,6 +78,19 @@ class Advice:
 
 async def advise(target: Target, server: EmbeddedServer, workload: Workload, *, budget: int) -> Advice:
     """budget: bytes that new indexes may take. server: where the planning copy lives meanwhile."""
+    failed: dict[str, str] = {}
+    while True:
+        try:
+            found = await _advised(target, server, [one for one in workload if one.name not in failed], budget)
+        except Unplannable as error:
+            # The search began with its cost: what the others are advised must not rest on that.
+            failed[str(error.facts["statement"])] = str(error)
+        else:
+            return replace(found, skipped={**found.skipped, **failed})
+
+
+async def _advised(target: Target, server: EmbeddedServer, workload: Sequence[Statement], budget: int) -> Advice:
+    """Raises `Unplannable` for a statement that fails later than the rest of those that have no plan."""
     began = perf_counter()
     async with PlanningCopy.open(target, server) as copy:
         relations = await Relations.read(copy)
@@ -121,7 +134,7 @@ async def advise(target: Target, server: EmbeddedServer, workload: Workload, *, 
 
 
 async def read_shapes(
-    copy: PlanningCopy, relations: Relations, workload: Workload
+    copy: PlanningCopy, relations: Relations, workload: Sequence[Statement]
 ) -> tuple[Workload, dict[str, Shape], dict[str, str], tuple[Write, ...]]:
     """The statements that have a plan, what they ask, those that have none and why, and what is written."""
     planned: list[Statement] = []

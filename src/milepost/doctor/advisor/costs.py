@@ -20,8 +20,13 @@ from milepost.doctor.advisor.planning import PlanningCopy
 from milepost.doctor.advisor.shapes import Shape
 from milepost.doctor.advisor.workload import Statement
 from milepost.doctor.advisor.writes import Writes
+from milepost.errors import DatabaseUnavailable, MilepostError
 
-__all__ = ["Costs"]
+__all__ = ["Costs", "Unplannable"]
+
+
+class Unplannable(MilepostError):
+    """A statement of the workload that had a plan has none with some set of indexes. statement: its name."""
 
 
 @dataclass(kw_only=True)
@@ -95,7 +100,12 @@ class Costs:
                     return used, cost
                 break
         names = [name for name in self._names if self._bits[name] & here]
-        plan = await self._copy.plan(statement, names)
+        try:
+            plan = await self._copy.plan(statement, names)
+        except DatabaseUnavailable:
+            raise
+        except MilepostError as error:
+            raise Unplannable(str(error), statement=statement.name) from error
         used = self._set(name for name in plan.used if name in self._bits) & here
         known.best_of[here] = used, plan.cost
         if (plan.cost, used) not in known.plans:

@@ -189,9 +189,9 @@ class PlanningCopy:
         """The plan with the indexes that are shown now."""
         self.calls += 1
         options = "FORMAT JSON, GENERIC_PLAN" if statement.parameters else "FORMAT JSON"
-        # The simple protocol: `$1` stays open, and a `%` is one.
+        # The simple protocol: `$1` stays open, and a `%` is one. What is asked often would be prepared, and then `$1` wants a value.
         with translated(self._connection):
-            cursor = await self._connection.execute(f"EXPLAIN ({options}) {statement.sql}".encode())
+            cursor = await self._connection.execute(f"EXPLAIN ({options}) {statement.sql}".encode(), prepare=False)
             row = await cursor.fetchone()
         assert row is not None
         root = row[0][0]["Plan"]

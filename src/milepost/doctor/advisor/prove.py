@@ -8,7 +8,7 @@ promises, the clock decides. What a sample is too small for is no promise (`samp
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from milepost.doctor.advisor.advice import Advice
 from milepost.doctor.advisor.index import Index
@@ -17,6 +17,7 @@ from milepost.doctor.advisor.sample import borne_out, sampled
 from milepost.doctor.advisor.workload import Statement
 from milepost.doctor.scratch import Scratch
 from milepost.doctor.target import Target
+from milepost.errors import DatabaseUnavailable, MilepostError
 
 __all__ = ["Proven", "prove", "prove_on_scratch"]
 
@@ -24,12 +25,13 @@ __all__ = ["Proven", "prove", "prove_on_scratch"]
 @dataclass(frozen=True, kw_only=True)
 class Proven:
     """kept: indexes by the names under which they were built. vetoed: those that were taken back, each with the statement that was
-    slower. proofs: of each statement with what is kept.
+    slower. proofs: of each statement with what is kept. failed: of those that could not be run, and why.
     """
 
     kept: Mapping[str, Index]
     vetoed: Mapping[str, str]
     proofs: Mapping[str, Proof]
+    failed: Mapping[str, str] = field(default_factory=dict)
 
     def total(self, workload: tuple[Statement, ...]) -> tuple[float, float]:
         """Milliseconds of the whole workload before and after, by the medians."""
@@ -49,7 +51,15 @@ async def prove(
     seconds: for each statement.
     """
     kept = frozenset(indexes)
-    proofs = {one.name: await bench.compare(one, dropped, kept, seconds=seconds) for one in workload}
+    proofs: dict[str, Proof] = {}
+    failed: dict[str, str] = {}
+    for one in workload:
+        try:
+            proofs[one.name] = await bench.compare(one, dropped, kept, seconds=seconds)
+        except DatabaseUnavailable:
+            raise
+        except MilepostError as error:
+            failed[one.name] = str(error)  # such as an INSERT of a key that is there
     vetoed: dict[str, str] = {}
     while slower := next((proof for proof in proofs.values() if proof.slower), None):
         statement = next(one for one in workload if one.name == slower.statement)
@@ -57,9 +67,9 @@ async def prove(
         kept -= guilty
         vetoed |= dict.fromkeys(guilty, statement.name)
         for one in workload:
-            if proofs[one.name].used & guilty:
+            if one.name in proofs and proofs[one.name].used & guilty:
                 proofs[one.name] = await bench.compare(one, dropped, kept, seconds=seconds)
-    return Proven(kept={name: indexes[name] for name in kept}, vetoed=vetoed, proofs=proofs)
+    return Proven(kept={name: indexes[name] for name in kept}, vetoed=vetoed, proofs=proofs, failed=failed)
 
 
 async def prove_on_scratch(
