@@ -10,7 +10,10 @@ import pytest
 
 from busy_shop import WAITS, Shop
 from effort import LONG
+from milepost.doctor.rollout import Change
 from milepost.doctor.rollout.operations import OPERATIONS
+from milepost.doctor.rollout.plan import planned
+from milepost.errors import NotFound
 from run_rollout import killed_at
 
 pytest_plugins = ["fix_rollout"]
@@ -213,6 +216,50 @@ CASES = [
     ),
 ]
 every = pytest.mark.parametrize("case", CASES, ids=str)
+
+
+TYPO = "Did you mean customer_id"
+COLUMNS: list[dict[str, Any]] = [
+    {"operation": "create_index", "table": "orders", "columns": ["customr_id"]},
+    {"operation": "create_index", "table": "orders", "columns": ["lower(note)", "(customr_id % 7) DESC"]},
+    {"operation": "create_index", "table": "orders", "columns": ["note"], "include": ["customr_id"]},
+    {"operation": "create_index", "table": "orders", "columns": ["note"], "where": "orders.customr_id > 7"},
+    {"operation": "create_statistics", "table": "orders", "columns": ["status", "customr_id"]},
+    {"operation": "add_check", "table": "orders", "name": "positive", "check": "customr_id > 0"},
+    {"operation": "add_foreign_key", "table": "orders", "columns": ["customr_id"], "references": "customer"},
+    {
+        "operation": "add_foreign_key",
+        "table": "orders",
+        "columns": ["customer_id"],
+        "references": "customer",
+        "referenced": ["customr_id"],
+    },
+    {"operation": "add_key", "table": "orders", "columns": ["order_id", "customr_id"]},
+    {"operation": "analyze", "table": "orders", "statistics": {"customr_id": 500}},
+    {"operation": "set_not_null", "table": "orders", "column": "customr_id"},
+    {"operation": "change_type", "table": "orders", "column": "customr_id", "type": "bigint"},
+    {"operation": "change_type", "table": "orders", "column": "order_id", "type": "bigint", "using": "customr_id + 1"},
+    {"operation": "partition_table", "table": "orders", "by": "customr_id", "bounds": ["MINVALUE", "MAXVALUE"]},
+]
+
+
+@pytest.mark.parametrize("operation", COLUMNS, ids=[f"{n}-{one['operation']}" for n, one in enumerate(COLUMNS)])
+async def test_a_column_that_there_is_not(shop: Shop, operation: Mapping[str, Any]) -> None:
+    """Refused when it is planned, with the nearest that there is."""
+    with pytest.raises(NotFound, match=TYPO):
+        await planned(shop.target, Change.of("typo", [operation]))
+
+
+async def test_a_column_that_comes_can_be_named(shop: Shop) -> None:
+    """By the operations after the one that adds it."""
+    added = {"operation": "add_column", "table": "orders", "column": "reference", "type": "uuid"}
+    after: list[Mapping[str, Any]] = [
+        {"operation": "create_index", "table": "public.orders", "columns": ["reference", "(orders IS NULL)", "length(status)"]},
+        {"operation": "set_not_null", "table": "orders", "column": "reference"},
+    ]
+    assert len(await planned(shop.target, Change.of("new", [added, *after]))) == 3
+    with pytest.raises(NotFound, match="no column reference"):
+        await planned(shop.target, Change.of("old", after))
 
 
 def test_every_operation_has_a_case() -> None:

@@ -28,6 +28,11 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     locks: ClassVar[str]
     final: ClassVar[str] = ""  # why it cannot be taken back once it is completing; empty if it can
 
+    @property
+    def adds(self) -> tuple[str, str] | None:
+        """(table, column) of a column that later operations of its file may name."""
+        return None
+
     def check(self, where: str) -> None:
         """Raises `InvalidInput` for fields that do not go together; needs no database."""
 

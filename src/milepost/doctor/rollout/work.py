@@ -60,7 +60,9 @@ class Work:
         position: int,
         memory: dict[str, Any],
         say: Say,
+        coming: Mapping[int, Sequence[str]] | None = None,
     ) -> None:
+        """coming: columns that tables, by their oid, do not have yet; where it is only planned."""
         self.connection = connection
         self.target = target
         self.waits = waits
@@ -68,6 +70,7 @@ class Work:
         self._journal = journal
         self._position = position
         self._say = say
+        self._coming = coming or {}
 
     # ── Reading ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -90,7 +93,7 @@ class Work:
         found = await self.row(queries.table_named, {"schema": schema, "name": bare, "kinds": list(kinds)})
         if found is None:
             raise NotFound(f"There is no {'materialized view' if kinds == ('m',) else 'table'} {name} here.", table=name)
-        return Table(**{**found, "columns": tuple(found["columns"])})
+        return Table(**{**found, "columns": (*found["columns"], *self._coming.get(found["oid"], ()))})
 
     # ── Acting ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -12,6 +12,7 @@ from typing import ClassVar
 
 import msgspec
 
+from milepost.doctor.rollout.columns import require_columns
 from milepost.doctor.rollout.operation import Operation
 from milepost.doctor.rollout.operations._constraints import add_validated, drop_constraint, refuse_taken
 from milepost.doctor.rollout.work import Work
@@ -34,7 +35,9 @@ class AddCheck(Operation, frozen=True, kw_only=True):
         return f"add constraint {self.name} to {self.table}"
 
     async def validate(self, work: Work) -> None:
-        await refuse_taken(work, await work.table(self.table), self.name)
+        table = await work.table(self.table)
+        require_columns(table, conditions=[self.condition])
+        await refuse_taken(work, table, self.name)
 
     async def start(self, work: Work) -> None:
         definition = sql.SQL("CHECK ({})").format(sql.SQL(self.condition))

@@ -52,6 +52,10 @@ class AddColumn(Operation, frozen=True, kw_only=True):
         if self.column in table.columns:
             raise Conflict(f"{table} has a column {self.column} already.", column=self.column)
 
+    @property
+    def adds(self) -> tuple[str, str]:
+        return self.table, self.column
+
     async def start(self, work: Work) -> None:
         table = await work.table(self.table)
         parts = {"table": table.identifier, "column": sql.Identifier(self.column), "type": sql.SQL(self.type)}

@@ -15,6 +15,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
+from milepost.doctor.rollout.columns import require_columns
 from milepost.doctor.rollout.names import fitted, split_name
 from milepost.doctor.rollout.operation import Operation
 from milepost.doctor.rollout.operations._constraints import add_validated, drop_constraint, refuse_taken
@@ -45,8 +46,10 @@ class AddForeignKey(Operation, frozen=True, kw_only=True):
         return f"add foreign key {self.table} ({', '.join(self.columns)}) to {self.references}"
 
     async def validate(self, work: Work) -> None:
-        await work.table(self.references)
-        await refuse_taken(work, await work.table(self.table), self._name())
+        table, referenced = await work.table(self.table), await work.table(self.references)
+        require_columns(table, self.columns)
+        require_columns(referenced, self.referenced)
+        await refuse_taken(work, table, self._name())
 
     async def start(self, work: Work) -> None:
         table, referenced = await work.table(self.table), await work.table(self.references)

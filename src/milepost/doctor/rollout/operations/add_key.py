@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from milepost.doctor.rollout.columns import require_columns
 from milepost.doctor.rollout.names import Table, fitted, split_name
 from milepost.doctor.rollout.operation import Operation
 from milepost.doctor.rollout.operations._constraints import drop_constraint, refuse_taken
@@ -22,7 +23,7 @@ from milepost.doctor.rollout.operations._indexes import queries as of_indexes
 from milepost.doctor.rollout.operations.create_index import CreateIndex
 from milepost.doctor.rollout.operations.set_not_null import SetNotNull
 from milepost.doctor.rollout.work import Work
-from milepost.errors import Conflict, NotFound
+from milepost.errors import Conflict
 from milepost.postgres import load_queries, sql
 
 __all__ = ["AddKey"]
@@ -50,8 +51,7 @@ class AddKey(Operation, frozen=True, kw_only=True):
 
     async def validate(self, work: Work) -> None:
         table = await work.table(self.table, ("r",))
-        if unknown := [column for column in self.columns if column not in table.columns]:
-            raise NotFound(f"{table} has no column {unknown[0]}.", column=unknown[0])
+        require_columns(table, self.columns)
         if self.primary and await work.value(queries.has_primary, {"table": table.oid}):
             raise Conflict(f"{table} has a primary key already.")
         await refuse_taken(work, table, self._name())

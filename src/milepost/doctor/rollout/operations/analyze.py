@@ -11,10 +11,10 @@ from typing import ClassVar
 
 import msgspec
 
+from milepost.doctor.rollout.columns import require_columns
 from milepost.doctor.rollout.operation import Operation
 from milepost.doctor.rollout.operations._constraints import queries as of_tables
 from milepost.doctor.rollout.work import Work
-from milepost.errors import NotFound
 from milepost.postgres import load_queries, sql
 
 __all__ = ["Analyze"]
@@ -36,9 +36,7 @@ class Analyze(Operation, frozen=True, kw_only=True):
 
     async def validate(self, work: Work) -> None:
         table = await work.table(self.table, ("r", "p", "m"))
-        for column in self.statistics:
-            if column not in table.columns:
-                raise NotFound(f"{table} has no column {column}.", column=column)
+        require_columns(table, self.statistics)
 
     async def start(self, work: Work) -> None:
         table = await work.table(self.table, ("r", "p", "m"))

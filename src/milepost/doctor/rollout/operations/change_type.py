@@ -20,6 +20,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from milepost.doctor.rollout.backfill import backfill
+from milepost.doctor.rollout.columns import require_columns
 from milepost.doctor.rollout.names import Table, fitted, quoted
 from milepost.doctor.rollout.operation import Operation
 from milepost.doctor.rollout.operations._constraints import add_validated, drop_constraint
@@ -53,6 +54,7 @@ class ChangeType(Operation, frozen=True, kw_only=True):
 
     async def validate(self, work: Work) -> None:
         table = await work.table(self.table, ("r",))
+        require_columns(table, [self.column], conditions=[] if self.using is None else [self.using])
         found = await self._column(work, table, self.column)
         if found["identity"] or found["generated"]:
             raise Conflict(

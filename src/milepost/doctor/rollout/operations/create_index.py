@@ -23,6 +23,7 @@ from typing import ClassVar
 
 import msgspec
 
+from milepost.doctor.rollout.columns import require_columns
 from milepost.doctor.rollout.names import Table, fitted
 from milepost.doctor.rollout.operation import Operation
 from milepost.doctor.rollout.operations._indexes import drop_concurrently, index_named, leaves
@@ -62,6 +63,8 @@ class CreateIndex(Operation, frozen=True, kw_only=True):
 
     async def validate(self, work: Work) -> None:
         table = await work.table(self.table, KINDS)
+        conditions = [] if self.where is None else [self.where]
+        require_columns(table, self.include, elements=self.columns, conditions=conditions)
         for place, name in ((table, self._name()), *((leaf, self._name_on(leaf, table)) for leaf in await leaves(work, table))):
             if await work.value(of_indexes.name_taken, {"schema": place.schema, "name": name}):
                 raise Conflict(f"There is a relation {name} in {place.schema} already: give another `name`.", name=name)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from typing import ClassVar
 
+from milepost.doctor.rollout.columns import require_columns
 from milepost.doctor.rollout.names import Table, fitted
 from milepost.doctor.rollout.operation import Operation
 from milepost.doctor.rollout.work import Work
@@ -41,6 +42,7 @@ class CreateStatistics(Operation, frozen=True, kw_only=True):
 
     async def validate(self, work: Work) -> None:
         table = await work.table(self.table)
+        require_columns(table, elements=self.columns)
         if await work.value(queries.is_there, {"schema": table.schema, "name": self._name}):
             raise Conflict(
                 f"There are statistics {self._name} in {table.schema} already: give another `name`.", name=self._name

@@ -16,6 +16,7 @@ from typing import ClassVar
 
 import msgspec
 
+from milepost.doctor.rollout.columns import require_columns
 from milepost.doctor.rollout.names import quoted
 from milepost.doctor.rollout.operation import Operation
 from milepost.doctor.rollout.operations._triggers import Trigger, made, trigger_of
@@ -48,7 +49,9 @@ class NarrowTrigger(Operation, frozen=True, kw_only=True):
         return f"narrow trigger {self.trigger} of {self.table}"
 
     async def validate(self, work: Work) -> None:
-        self._narrowed(await trigger_of(work, await work.table(self.table), self.trigger))
+        table = await work.table(self.table)
+        require_columns(table, self.update_of)
+        self._narrowed(await trigger_of(work, table, self.trigger))
 
     async def start(self, work: Work) -> None:
         table = await work.table(self.table)

@@ -20,6 +20,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any, ClassVar
 
+from milepost.doctor.rollout.columns import require_columns
 from milepost.doctor.rollout.names import Table, fitted
 from milepost.doctor.rollout.operations._bounds import Bound, listed, literals, partition_name, said
 from milepost.doctor.rollout.operations._swap import NEW, index_definition, widened
@@ -56,9 +57,10 @@ class PartitionTable(TwinTable, frozen=True, kw_only=True):
 
     async def validate(self, work: Work) -> None:
         table = await work.table(self.table, ("r",))
+        require_columns(table, [self.by])
         key = await work.row(queries.key, {"table": table.oid, "by": self.by})
         if key is None:
-            raise Conflict(f"{table} has no primary key, or no column {self.by}: by the key it is kept in step.")
+            raise Conflict(f"{table} has no primary key: by the key it is kept in step.")
         if not key["not_null"]:
             raise Conflict(f"{table}.{self.by} may be null: make it NOT NULL first (set_not_null).")
         given = {"table": table.oid, "by": self.by, "attnum": key["attnum"], "widen": self.widen_keys}

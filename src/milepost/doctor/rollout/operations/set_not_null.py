@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from milepost.doctor.rollout.columns import require_columns
 from milepost.doctor.rollout.names import fitted, split_name
 from milepost.doctor.rollout.operation import Operation
 from milepost.doctor.rollout.operations._constraints import add_validated, drop_constraint
 from milepost.doctor.rollout.operations._constraints import queries as of_tables
 from milepost.doctor.rollout.work import Work
-from milepost.errors import Conflict, NotFound
+from milepost.errors import Conflict
 from milepost.postgres import load_queries, sql
 
 __all__ = ["SetNotNull"]
@@ -38,10 +39,9 @@ class SetNotNull(Operation, frozen=True, kw_only=True):
 
     async def validate(self, work: Work) -> None:
         table = await work.table(self.table)
+        require_columns(table, [self.column])
         found = await work.row(of_tables.column, {"table": table.oid, "column": self.column})
-        if found is None:
-            raise NotFound(f"{table} has no column {self.column}.", column=self.column)
-        if found["not_null"]:
+        if found is not None and found["not_null"]:
             raise Conflict(f"{table}.{self.column} is not null already.", column=self.column)
 
     async def start(self, work: Work) -> None:
