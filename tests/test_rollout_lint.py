@@ -204,6 +204,12 @@ async def test_after_the_check_attaching_reads_nothing(shop_with_more: Shop, ser
     assert await linted(shop_with_more, server, attach) == [[]]
 
 
+def test_a_file_that_there_is_not(shop: Shop, command: Command, tmp_path: Path) -> None:
+    """Is said in words."""
+    answer = command("rollout", "lint", tmp_path / "nope.sql", "--dsn", shop.url)
+    assert answer.code == 2 and answer.err.endswith("nope.sql cannot be read: No such file or directory.\n")
+
+
 def test_the_command(shop: Shop, command: Command, tmp_path: Path) -> None:
     """It shows operations once for each statement, and writes them as a file that can be planned."""
     file, change = tmp_path / "migration.sql", tmp_path / "change.toml"

@@ -101,7 +101,9 @@ def lint_(
     for file in files:
         try:
             texts.append((file, file.read_text(encoding="utf-8")))
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
+            raise InvalidInput(f"{file} cannot be read: {error.strerror}.") from error
+        except UnicodeDecodeError as error:
             raise InvalidInput(f"{file} cannot be read: {error}.") from error
 
     async def work(target: Target) -> tuple[tuple[str, ...], list[tuple[Path, Problem]]]:
