@@ -88,6 +88,9 @@ KNOWN: list[tuple[str, str | None, str | None]] = [
     ("ALTER TABLE orders ADD CHECK (total >= 0), DROP COLUMN note", "scans_under_lock", None),
     ("ALTER SEQUENCE orders_order_id_seq AS bigint", "no_lock_timeout", "alter_sequence"),
     ("DROP INDEX orders_status", "no_lock_timeout", "drop_index"),
+    ("UPDATE orders SET note = 'y'", "changes_all_rows", None),
+    ("WITH gone AS (DELETE FROM public.orders o RETURNING 1) SELECT count(*) FROM gone", "changes_all_rows", None),
+    ("UPDATE orders SET note = email FROM customer", "changes_all_rows", None),
     # What is fine
     ("CREATE INDEX CONCURRENTLY ON orders (total)", None, None),
     ("DROP INDEX CONCURRENTLY orders_status", None, None),
@@ -98,6 +101,8 @@ KNOWN: list[tuple[str, str | None, str | None]] = [
     ("SET lock_timeout = '200ms'; ALTER TABLE orders ADD CHECK (total >= 0) NOT VALID", None, None),
     ("CREATE TABLE fresh (a bigint PRIMARY KEY); CREATE INDEX ON fresh (a)", None, None),
     ("UPDATE orders SET total = 0 WHERE order_id = 1", None, None),
+    ("DELETE FROM orders USING customer WHERE note = email", None, None),
+    ("CREATE TABLE fresh AS SELECT 1 AS a; UPDATE fresh SET a = 2; DELETE FROM fresh", None, None),
 ]
 
 

@@ -76,11 +76,26 @@ def judged(found: Measured) -> list[Problem]:
         problems.append(Problem(line=found.line, rule="breaks_clients", severity="warning", message=message, **without))
     if found.kind == "truncate_stmt":
         problems.append(Problem(line=found.line, rule="loses_rows", severity="warning", message="all rows go at once"))
+    problems += [
+        Problem(line=found.line, rule="changes_all_rows", severity="warning", message=_at_once(name, verb))
+        for name, verb in found.whole.items()
+    ]
     for column, type_ in found.added.items():
         for pattern, why in TYPES:
             if pattern.fullmatch(type_):
                 problems.append(Problem(line=found.line, rule="type", severity="notice", message=f"{column} is {type_}: {why}"))
     return problems
+
+
+def _at_once(name: str, verb: str) -> str:
+    """No operation runs anybody's own statement, so none is shown in its place."""
+    what = "deletes" if verb == "delete" else "writes"
+    said = f"{what} every row of {name} in one transaction: each is locked until it ends, and what it leaves bloats the table"
+    if verb == "delete":
+        return f"{said}; delete in batches by the key, each committed, or TRUNCATE"
+    return (
+        f"{said}; update in batches by the key, each committed (`add_column` fills a new column so, `change_type` converts one)"
+    )
 
 
 def _words(mode: str) -> str:

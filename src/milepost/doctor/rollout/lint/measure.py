@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Final
 
-from milepost.doctor.rollout.lint.shape import Shape, differences, shape_of
+from milepost.doctor.rollout.lint.shape import Row, Shape, differences, shape_of
 from milepost.doctor.rollout.lint.suggest import Outcome, Suggested, suggested
 from milepost.doctor.rollout.lint.whole import seen_whole
+from milepost.doctor.rollout.names import split_name
 from milepost.doctor.scratch import Scratch
-from milepost.doctor.statements import Statement, parse
+from milepost.doctor.statements import Statement, nodes, parse
 from milepost.errors import MilepostError, Timeout
 from milepost.postgres import Connection, load_queries, sql, translated
 
@@ -47,7 +48,8 @@ LOOK_S = 0.01
 class Measured:
     """What one statement did to what was there before the file. locks: the strongest, by relation. rewrites, scans: relations. lost:
     tables and columns that are gone under their name. retyped, tightened: columns with another type, or that are not null now. added:
-    new columns as `table.column` and their types. operations: of `milepost rollout` that have the same outcome, or, if `precedes`, after which
+    new columns as `table.column` and their types. whole: tables of which it changes every row, and whether it is an `update` or a
+    `delete`; that shows on rows alone, so it is read from the statement. operations: of `milepost rollout` that have the same outcome, or, if `precedes`, after which
     the statement does no harm. error: what PostgreSQL said, if it failed. alone: it can have no transaction.
     """
 
@@ -62,6 +64,7 @@ class Measured:
     retyped: tuple[str, ...] = ()
     tightened: tuple[str, ...] = ()
     added: Mapping[str, str] = field(default_factory=dict)
+    whole: Mapping[str, str] = field(default_factory=dict)
     operations: Suggested = ()
     precedes: bool = False
     error: str | None = None
@@ -132,6 +135,7 @@ async def _one(
         # A sequence is a page.
         rewrites=tuple(known[oid]["name"] for oid in rewritten if known[oid]["kind"] != "S"),
         scans=tuple(known[oid]["name"] for oid in scans if oid in known),
+        whole={known[oid]["name"]: verb for oid in locks if oid in known and (verb := _all_rows(statement, known[oid]))},
         operations=operations,
         precedes=precedes,
         **vars(differences(known, before, after)),
@@ -184,6 +188,16 @@ async def _alone(scratch: Scratch, watching: Connection, acting: Connection, bef
     if isinstance(outcome, BaseException):
         raise outcome
     return seen
+
+
+def _all_rows(statement: Statement, relation: Row) -> str | None:
+    """`update` or `delete`, where one of the relation has no WHERE. It is among those that were locked, so its bare name says which it is."""
+    bare = split_name(relation["full_name"])[1]
+    for verb, kind in (("update", "UpdateStmt"), ("delete", "DeleteStmt")):
+        for node in nodes(statement.tree, kind) if relation["kind"] in "rp" else ():
+            if node.relation.relname == bare and not node.HasField("where_clause"):
+                return verb
+    return None
 
 
 def _kind(shape: Shape, name: str) -> str:
