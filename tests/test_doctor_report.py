@@ -71,6 +71,14 @@ def test_a_terminal_is_told_the_score_and_its_sum(command: Command, shop: str) -
     assert "missing_foreign_key_index" in out and "CREATE INDEX CONCURRENTLY ON public.child (p);" in " ".join(out.split())
 
 
+def test_lines_end_with_what_is_said(command: Command, shop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However narrow, no line is filled up, and each stays indented."""
+    monkeypatch.setenv("COLUMNS", "60")
+    lines = command("doctor", "check", shop).out.splitlines()
+    assert [line for line in lines if line != line.rstrip()] == []
+    assert max(map(len, lines)) <= 60 and sum(line.startswith("  ") for line in lines) > len(lines) / 2
+
+
 def test_a_page_and_markdown(command: Command, shop: str, tmp_path: Path) -> None:
     """The page asks for nothing else, and what a database calls its tables is text in it; Markdown has the statements."""
     page, document = tmp_path / "r.html", tmp_path / "r.md"
