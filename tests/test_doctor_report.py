@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 
-from milepost.doctor import SEVERITIES, Cure, Finding
+from milepost.doctor import SEVERITIES, Cure, Finding, Target
+from milepost.doctor.examine import examine
 from milepost.doctor.report import Answer, schema
 from milepost.doctor.score import score_of
 from milepost.postgres import Database
@@ -46,6 +49,32 @@ def test_json_has_the_published_schema(command: Command, shop: str) -> None:
     assert found.object == "public.child.child_p_fkey"
     assert found.cure.operation == {"operation": "create_index", "table": "public.child", "columns": ["p"]}
     assert json.loads((DOCS / "doctor-report.schema.json").read_text()) == schema()
+
+
+async def test_counters_are_no_older_than_their_database(database_url: str) -> None:
+    """Rates of one that was made today are not those of all the time that its cluster has counted; whoever may not ask is told those."""
+    target = await Target.open(database_url)
+    async with await Database.connect_owner(database_url) as owner:
+        row = await (
+            await owner.execute(
+                b"SELECT current_setting('data_directory'), oid FROM pg_database WHERE datname = current_database()"
+            )
+        ).fetchone()
+        assert row is not None
+        file = Path(row[0]) / "base" / str(row[1]) / "PG_VERSION"
+
+        async def counted_s(made_at: float) -> float:
+            os.utime(file, (made_at, made_at))
+            return float((await examine(target, checks=())).facts["stats_age_s"])
+
+        of_cluster, of_database = await counted_s(time.time() - 1e9), await counted_s(time.time() + 60)
+        assert of_cluster > of_database == 1.0
+        await owner.execute(b"CREATE ROLE nobody_much LOGIN")
+        try:
+            target = await Target.open(database_url.replace("postgres@", "nobody_much@"))
+            assert not target.superuser and await counted_s(time.time()) >= of_cluster
+        finally:
+            await owner.execute(b"DROP ROLE nobody_much")
 
 
 def test_fail_on(command: Command, shop: str) -> None:

@@ -7,6 +7,7 @@ reason in the report; the others go on. What ends the connection ends the examin
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -79,6 +80,7 @@ async def examine(
         await connection.execute(queries.one_snapshot)
         await connection.execute(queries.one_copy)
         facts = await _row(connection, queries.facts)
+        facts["stats_age_s"] = min(facts["stats_age_s"], max(1.0, await _age_s(connection)))
         machine = machine or await find_machine(target, connection)
         seen = Seen(check="", target=target, limits={}, facts=facts, machine=machine, since=since or {})
         for check in checks:
@@ -120,6 +122,21 @@ async def _run(connection: Connection, check: Check, seen: Seen) -> tuple[list[F
         return [], Ran(check=check.name, seconds=time.monotonic() - began, findings=0, left_out=str(error))
     found = list(check.judge(rows, seen))
     return found, Ran(check=check.name, seconds=time.monotonic() - began, findings=len(found))
+
+
+async def _age_s(connection: Connection) -> float:
+    """Of the database; infinite where that cannot be known. Counters are no older, and the cluster's say years for one of today."""
+    if not (await _row(connection, queries.may_ask_age))["may"]:
+        return math.inf
+    try:
+        with translated(connection):
+            async with connection.transaction():
+                age_s = (await _row(connection, queries.age))["age_s"]
+    except DatabaseUnavailable:
+        raise
+    except MilepostError:
+        return math.inf
+    return math.inf if age_s is None else float(age_s)
 
 
 async def _row(connection: Connection, query: Any) -> dict[str, Any]:

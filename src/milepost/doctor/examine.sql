@@ -7,7 +7,7 @@ SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;
 SELECT set_config('stats_fetch_consistency', 'snapshot', true), set_config('jit', 'off', true);
 
 -- name: facts
--- What rates are counted over. A database whose counters were never reset has none of its own time; the cluster's hold then.
+-- What rates are counted over. A database whose counters were never reset has none of its own time; the cluster's hold then, or its age.
 SELECT now() AS now,
        greatest(1, extract(epoch FROM now() - coalesce(
            (SELECT stats_reset FROM pg_stat_database WHERE datname = current_database()),
@@ -18,6 +18,15 @@ SELECT now() AS now,
        pg_database_size(current_database()) AS database_bytes,
        (SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relnamespace <> 'pg_catalog'::regnamespace) AS tables,
        (SELECT count(*) FROM pg_class WHERE relkind = 'i' AND relnamespace <> 'pg_catalog'::regnamespace) AS indexes;
+
+-- name: may_ask_age
+-- Asked first: PostgreSQL refuses a whole query for a function in it that it would never have called.
+SELECT has_function_privilege('pg_stat_file(text, boolean)', 'EXECUTE') AS may;
+
+-- name: age
+-- The catalogue does not say when a database was made; this file of it is written then, and never again. None in another tablespace.
+SELECT extract(epoch FROM now() - (pg_stat_file('base/' || oid || '/PG_VERSION', true)).modification)::float8 AS age_s
+FROM pg_database WHERE datname = current_database();
 
 -- name: statements
 -- What the next look compares with: the costliest only, so that it stays small.
