@@ -21,8 +21,10 @@ async def configuration_of(target: Target, machine: Machine) -> str:
     seen = await examine(target, checks=[check for check in CHECKS if check.area == "settings"], machine=machine)
     lines = list(_head(seen.machine))
     for finding in seen.findings:
-        if finding.cure.operation is not None and "better" in finding.evidence:
+        if "better" in finding.evidence:
             again = "  # when the server is started again" if "started again" in finding.cure.text else ""
+            elsewhere = finding.cure.text.partition(f"to {finding.evidence['better']}. ")[2]
+            lines += [f"# {elsewhere}"] if elsewhere and not again else []
             lines += [f"# {finding.detail}", f"{finding.object} = '{finding.evidence['better']}'{again}", ""]
     if len(lines) <= 3:
         lines += ["# Nothing to change.", ""]

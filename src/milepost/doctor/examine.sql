@@ -15,6 +15,10 @@ SELECT now() AS now,
        greatest(1, extract(epoch FROM now() - (SELECT stats_reset FROM pg_stat_wal)))::float8 AS cluster_stats_age_s,
        extract(epoch FROM now() - pg_postmaster_start_time())::float8 AS up_s,
        current_setting('block_size')::int AS block_bytes,
+       -- Where a setting is set that counts more than the server's files do, as this session sees it.
+       (SELECT coalesce(jsonb_object_agg(name, source), '{}') FROM pg_settings
+        WHERE source IN ('command line', 'global', 'database', 'user', 'database user', 'client')) AS held,
+       session_user::text AS role, quote_ident(session_user) AS role_quoted, quote_ident(current_database()) AS database_quoted,
        pg_database_size(current_database()) AS database_bytes,
        (SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relnamespace <> 'pg_catalog'::regnamespace) AS tables,
        (SELECT count(*) FROM pg_class WHERE relkind = 'i' AND relnamespace <> 'pg_catalog'::regnamespace) AS indexes;

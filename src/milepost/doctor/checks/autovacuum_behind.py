@@ -22,6 +22,7 @@ def judge(rows: Sequence[Row], seen: Seen) -> Iterator[Finding]:
             f"{row['overdue']} tables are due for vacuum twice over, the oldest for {said_s(row['waiting_s'])}; {row['running']} of {row['workers']} "
             f"workers are at work: {', '.join(row['tables'])}.",
             set_setting(
+                seen,
                 "Let each round of autovacuum do more before it rests; the workers share one budget, so more of them alone do not help.",
                 "autovacuum_vacuum_cost_limit",
                 str(max(1000, 2 * row["cost_limit"])),

@@ -24,6 +24,7 @@ def judge(rows: Sequence[Row], seen: Seen) -> Iterator[Finding]:
             "warning",
             f"Only {row['part']:.1%} of pages were found in shared memory; {said_bytes(row['read_bytes'])} were asked of the system.",
             set_setting(
+                seen,
                 "Give shared memory a quarter of the machine; then index what reads whole tables.",
                 "shared_buffers",
                 f"{better // MIB}MB",

@@ -28,6 +28,7 @@ def judge(rows: Sequence[Row], seen: Seen) -> Iterator[Finding]:
             f"{row['requested']} of {row['requested'] + row['timed']} checkpoints came because WAL had reached max_wal_size ({said_bytes(row['size_bytes'])}), "
             "or were asked for.",
             set_setting(
+                seen,
                 "Give WAL room for a checkpoint's whole time.",
                 "max_wal_size",
                 f"{max(4 * 1024, 4 * row['size_bytes'] // MIB)}MB",

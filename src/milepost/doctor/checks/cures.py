@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
+from milepost.doctor.checks.check import Seen
 from milepost.doctor.finding import Cure
 
 __all__ = [
@@ -20,6 +22,12 @@ __all__ = [
     "terminate",
     "vacuum_table",
 ]
+
+# Sources of pg_settings that count more than ALTER SYSTEM, and what to do about them.
+BEYOND_SQL: Final = {
+    "command line": "It is given on the server's command line, which counts more than ALTER SYSTEM: change it where the server is started.",
+    "client": "This connection sets it itself (`options` of its DSN, or PGOPTIONS): what others have is not seen.",
+}
 
 
 def create_index(text: str, table: str, columns: Sequence[str], *, unique: bool = False) -> Cure:
@@ -74,13 +82,34 @@ def refresh_view(text: str, view: str, *, concurrently: bool, by_hand: str = "")
     )
 
 
-def set_setting(text: str, name: str, value: str, *, restart: bool = False) -> Cure:
-    """restart: the server takes it only when it starts."""
+def set_setting(seen: Seen, text: str, name: str, value: str, *, restart: bool = False) -> Cure:
+    """Where it is set now, since ALTER SYSTEM counts least of all. restart: the server takes it only when it starts."""
+    held = seen.facts["held"].get(name, "configuration file")
+    operation = {"operation": "set_setting", "setting": name, "value": value}
+    if held in BEYOND_SQL:
+        return Cure(text=f"{text} {BEYOND_SQL[held]}", by_hand="No SQL changes what is said there.")
+    if held != "configuration file":
+        role, database = seen.facts["role_quoted"], seen.facts["database_quoted"]
+        whose, where, scope = {
+            "global": ("ROLE ALL", "all roles", {"scope": "all_roles"}),
+            "database": (f"DATABASE {database}", "this database", {"scope": "database"}),
+            "user": (f"ROLE {role}", f"role {role}", {"scope": "role", "role": seen.facts["role"]}),
+            "database user": (
+                f"ROLE {role} IN DATABASE {database}",
+                f"role {role} in this database",
+                {"scope": "role", "role": seen.facts["role"], "in_database": True},
+            ),
+        }[held]
+        return Cure(
+            text=f"{text} It is set for {where}, which counts more than the server's own.",
+            statements=(f"ALTER {whose} SET {name} = '{value}'",),
+            operation=operation | scope,
+        )
     statements = [f"ALTER SYSTEM SET {name} = '{value}'"]
     return Cure(
         text=text + (" The server takes it when it is started again." if restart else ""),
         statements=tuple(statements if restart else [*statements, "SELECT pg_reload_conf()"]),
-        operation={"operation": "set_setting", "setting": name, "value": value},
+        operation=operation,
     )
 
 

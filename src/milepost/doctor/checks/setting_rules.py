@@ -72,7 +72,7 @@ def settings_check(*, name: str, title: str, why: str, rules: Sequence[Rule]) ->
                 rule.name,
                 rule.severity,
                 f"{rule.name} is {shown or 'empty'}. {rule.why}",
-                set_setting(f"Set {rule.name} to {better}.", rule.name, better, restart=setting.restart),
+                set_setting(seen, f"Set {rule.name} to {better}.", rule.name, better, restart=setting.restart),
                 {"value": shown, "better": better, "memory_bytes": seen.machine.memory_bytes, "cores": seen.machine.cores},
             )
 

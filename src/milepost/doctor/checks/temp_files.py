@@ -24,7 +24,10 @@ def judge(rows: Sequence[Row], seen: Seen) -> Iterator[Finding]:
             "warning",
             f"{row['files']} temporary files with {said_bytes(row['bytes'])} in {said_s(seen.facts['stats_age_s'])}, {said_bytes(row['file_bytes'])} each.",
             set_setting(
-                "Let sorts and hashes have more memory; large reports rather by SET in their own session.", "work_mem", value
+                seen,
+                "Let sorts and hashes have more memory; large reports rather by SET in their own session.",
+                "work_mem",
+                value,
             ),
             {
                 "files": row["files"],

@@ -21,6 +21,7 @@ def judge(rows: Sequence[Row], seen: Seen) -> Iterator[Finding]:
             "notice",
             f"{said_bytes(row['bytes_per_s'])} of WAL a second; {row['images']} of {row['records']} records carried whole pages.",
             set_setting(
+                seen,
                 "Have fewer checkpoints, so that fewer changes write a whole page; drop unused indexes, too.",
                 "checkpoint_timeout",
                 "30min",
