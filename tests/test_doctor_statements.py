@@ -65,6 +65,23 @@ def test_texts_that_differ_in_constants_are_one() -> None:
         ("SELECT interval $1 second(2) s", "SELECT ($1 || ' second')::interval second(2) s"),
         ("SELECT interval $1 day to second(3)", "SELECT $1::interval day to second(3)"),
         ("SELECT date -- of $2\n $1", "SELECT $1::date"),
+        (
+            "SELECT date_trunc($1, at), count(*) FROM t GROUP BY date_trunc('day', at) ORDER BY date_trunc('day', at), 1",
+            "SELECT date_trunc($1, at), count(*) FROM t GROUP BY date_trunc($1, at) ORDER BY date_trunc($1, at), 1",
+        ),
+        (
+            "SELECT f(a, $1), f(a, $2) FROM t GROUP BY f(a, 1), f(a, 2), f(a, 3)",
+            "SELECT f(a, $1), f(a, $2) FROM t GROUP BY f(a, $1), f(a, $2), f(a, 3)",
+        ),
+        (
+            "SELECT count(*) FROM t GROUP BY date_trunc('day', at) ORDER BY date_trunc($1, at) DESC",
+            "SELECT count(*) FROM t GROUP BY date_trunc($1, at) ORDER BY date_trunc($1, at) DESC",
+        ),
+        (
+            "SELECT extract($1 FROM at), at + interval $2 FROM t GROUP BY ROLLUP (extract(year FROM at), at + interval '1 day')",
+            "SELECT pg_catalog.extract($1, at), at + $2::interval FROM t GROUP BY ROLLUP (pg_catalog.extract($1, at), at + $2::interval)",
+        ),
+        ("SELECT $1, a % $2 FROM t GROUP BY 1, a % 3, b % 3", "SELECT $1, a % $2 FROM t GROUP BY 1, a % $2, b % 3"),
         ("SELECT EXTRACT($1 FROM date $2)", "SELECT pg_catalog.extract($1, $2::date)"),
         *(
             (text, text)
