@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +18,7 @@ from milepost.errors import MilepostError, QueueUnavailable, SettingsError
 from milepost.intake import relay as moving
 from milepost.intake.relay import Relayed, batch_ids, is_elsewhere, receipt_id
 from milepost.intake.streams.entry import fields_of
-from milepost.intake.streams.lane_relay import LaneRelay
+from milepost.intake.streams.lane_relay import PACE_S_MAX, LaneRelay
 from milepost.intake.streams.relays import Relays
 from milepost.postgres import Database
 from milepost.settings import Settings
@@ -209,6 +210,19 @@ async def test_spilled_batches_are_taken_once(db: Database, with_redis: Settings
     assert await queued(db) == [b"spilled %d" % number for number in (0, 1, 2, 3, 4, 0)]
     async with client_of(redis) as client:
         assert await client.keys("*taken-from:spill a") == []
+
+
+async def test_under_load_moves_grow(db: Database, with_redis: Settings) -> None:
+    """After a move of many rows the next one rests, so that what comes meanwhile comes together; after one row hardly at all."""
+    async with primary_on(db, with_redis) as primary, relay_on(db, with_redis) as relay:
+        took = []
+        for rows in (1, 5_000):
+            await primary.put(a_batch(rows=rows))
+            began = monotonic()
+            assert await relay.run_once(1.0) == 1
+            took.append(monotonic() - began)
+    assert took[1] >= PACE_S_MAX * 0.8
+    assert took[0] < took[1]
 
 
 async def test_two_relays_at_once_move_each_batch_once(db: Database, with_redis: Settings) -> None:

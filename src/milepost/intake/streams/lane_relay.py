@@ -38,7 +38,9 @@ __all__ = ["LaneRelay"]
 log = structlog.get_logger(__name__)
 
 WAIT_S_MAX = 5.0  # for new entries, in one question
-PACE_S = 0.02  # from one move to the next, unless more waits than one takes: a move of few batches costs nearly what one of many does
+# From one move to the next, unless more waits than one takes: a move of few batches costs nearly what one of many does, and so does a
+# load of few rows. So under load what is moved together grows, until it comes in pieces as a loader likes them.
+PACE_S, PACE_S_A_ROW, PACE_S_MAX = 0.02, 0.0001, 0.25
 SETTLE_S = 5.0  # how long a Redis that came back as another one goes unnoticed
 READ_BATCHES_MAX = 512
 READ_BYTES = 8 * 1024 * 1024  # what one read aims at
@@ -100,8 +102,12 @@ class LaneRelay:
             entries = await self._read(0.0 if moved else wait_s)
             if not entries:
                 return moved
-            self._next_move_at = monotonic() + (PACE_S if len(entries) < self._asked_for else 0.0)
-            moved += await self._move(entries)
+            began = monotonic()
+            rows = await self._move(entries)
+            moved += len(rows)
+            self._next_move_at = 0.0
+            if len(entries) < self._asked_for:
+                self._next_move_at = began + min(PACE_S + PACE_S_A_ROW * sum(rows), PACE_S_MAX)
             await self._trim()
 
     async def settle(self) -> None:
@@ -153,18 +159,18 @@ class LaneRelay:
         answer = await ask(client, "XREAD", "COUNT", self._read_batches, *block, *stream)
         return list(answer[0][1]) if answer else []
 
-    async def _move(self, entries: list[Entry]) -> int:
-        """→ batches that were moved here."""
+    async def _move(self, entries: list[Entry]) -> list[int]:
+        """→ the rows of each batch that was moved here."""
         began = perf_counter()
         last = entries[-1][0].decode()
         found = await self._unmoved(await self._client(), entries)
         if found:
             found[-1] = replace(found[-1], position=last)
             if not await self._enqueue(found):
-                return 0
+                return []
         self._read_to = last
         observe("relay_seconds", perf_counter() - began, lane=self._lane)
-        return len(found)
+        return [one.batch.rows for one in found]
 
     async def _enqueue(self, batches: list[Relayed]) -> bool:
         """In one transaction; but those that bring a claim in one each, since a claim is of one tenant."""
