@@ -217,7 +217,7 @@ READS: dict[str, Read] = {
     "report_of_group": report("distance", keys={"group": "team-3"}),
     "report_by_kind": report("kinds", keys={"group": "team-3"}),
     "report_by_hour": report("hours", keys={"group": "team-3"}),
-    "report_of_the_highest": report("busiest_kinds", days=30),
+    "report_of_the_highest": report("busiest_kinds", days=30, keys={"group": "team-3"}),
     "report_of_engagement": report("engagement", keys={"group": "team-3"}),
     "report_of_groups_below": report("engagement", within="team-3"),
     "report_of_times": report("resolution", keys={"group": "team-3"}),

@@ -185,7 +185,7 @@ async def test_corrections_and_retractions(api: Api) -> None:
         ({"q": "x" * 401}, "/q", "longer than 400 characters"),
         ({"q": " ".join(f"w{number}" for number in range(90))}, "/q", "more than 32 words"),
         ({"q": ""}, "/q", "is empty"),
-        ({"q": "a\0b"}, "/q", "null character"),
+        ({"q": "a\0b"}, "/q", "character NUL"),
         ({"q": "river", "order": "oldest"}, "/order", "is not one of newest, relevance"),
         ({"q": "river", "facets": "verb,colour"}, "/facets", "is not one of verb, source, status, actor"),
         ({"facets": "verb"}, "/facets", "needs q"),

@@ -121,6 +121,7 @@ class Acceptor:
         self._verbs = {structs[name]: VerbRows(verb, model, row) for name, verb in model.verbs.items()}
         self._files = NamedFiles({structs[name]: verb for name, verb in model.verbs.items()}, tickets)
         self._texts = _rows.TextCache()
+        self._measures = model.measures()
 
     def accept(self, tenant_id: int, body: bytes, now: datetime, *, ndjson: bool = False) -> Accepted:
         """body: `{"activities": […]}`, or one activity a line. now: with a zone; stands in for a missing `occurred_at`."""
@@ -332,7 +333,7 @@ class Acceptor:
             if pointer == "/verb" and detail.startswith("Invalid value"):
                 detail = self._unknown_verb(detail)
             elif pointer.startswith("/measures/"):
-                detail = self._of_measure(raw, pointer, detail)
+                detail = self._of_measure(pointer, detail)
             rejected.append(Rejected(index, pointer, detail))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             rejected.append(Rejected(index, "", f"not JSON: {error}"))
@@ -340,9 +341,9 @@ class Acceptor:
             rejected.append(Rejected(index, "", "nested too deeply"))
         return None
 
-    def _of_measure(self, raw: bytes, pointer: str, detail: str) -> str:
+    def _of_measure(self, pointer: str, detail: str) -> str:
         """As it is declared: an integer is read as a float, too, since 5.0 is one."""
-        measure = self.model.verbs[msgspec.json.decode(raw)["verb"]].measures.get(pointer.removeprefix("/measures/"))
+        measure = self._measures.get(pointer.removeprefix("/measures/"))
         if measure is None or measure.scale:
             return detail
         return detail.replace("Expected float", "Expected an integer").removesuffix(".0")
