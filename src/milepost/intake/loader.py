@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from random import random
 from time import monotonic
 
 import structlog
@@ -35,6 +36,7 @@ _log = structlog.get_logger(__name__)
 
 LOOKS_PER_LEASE = 10
 PAUSE_S_MAX = 5.0
+APART_S = 1.0  # within it, at any moment, a lane goes on after a session ended while it loaded
 NO_MODEL_SAID_S = 600.0  # that there is no model, at most so often
 LEAVING, PAUSING = "(leaving)", "(pausing)"  # in place of a holder, who is not among the loaders
 
@@ -162,6 +164,9 @@ class Loader:
             if not await session.open():
                 return
             telemetry.count("leases_taken", lane=lane)
+            if self._suspects[lane]:
+                # One batch that ends PostgreSQL ends all lanes' sessions. Tried together again, what was innocent would be set aside with it.
+                await asyncio.sleep(random() * APART_S)
             async with self._beside(lane):
                 while not leaving.is_set():
                     await session.run_once()

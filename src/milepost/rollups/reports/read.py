@@ -4,7 +4,8 @@
     found["items"]     # [{"keys": {…}, "values": {"count": 812, …}, "previous": {…}, "change": {…}}]
 
 `keys` narrow it down to one group, actor or other key of its source; `within` to the groups below one. A report of a `kind` takes a group
-as those of the kind at or below it. A report without keys of its own has one item, zeros included. With `top` the items are those of the highest first value (or the lowest, by `order`), without further
+as those of the kind at or below it. A report without keys of its own has one item, zeros included. With `top` the items are those of the
+highest first value (or the lowest, by `order`), without further
 pages; all others come in the order of bucket and keys, page by page. `change` is by how much a number grew, as a part of what it was
 before; null where that was nothing.
 
