@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
@@ -15,14 +13,10 @@ from milepost.cli._database import as_service
 from milepost.cli._options import PLACE, json_option, settings_options, system_option
 from milepost.cli._output import print_json, print_table
 from milepost.cli.tenant import tenant_named
-from milepost.errors import FieldError, InvalidInput
 from milepost.postgres import Database
 from milepost.settings import Settings
 
 __all__ = ["key"]
-
-# What a key or a token can be wrong in, as it is written here.
-FLAGS = {"/scopes": "--scope", "/name": "--name", "/actor": "--actor", "/expires_in_s": "--expires-in"}
 
 tenant_option = click.option("--tenant", required=True, metavar="NAME", help="Whose key it is.")
 
@@ -34,20 +28,19 @@ def key() -> None:
 
 @key.command()
 @tenant_option
-@click.option("--scope", required=True, metavar="LIST", help="What it allows: write, read, admin; comma-separated.")
+@click.option("--scope", "scopes", required=True, metavar="LIST", help="What it allows: write, read, admin; comma-separated.")
 @click.option("--name", default="", metavar="TEXT", help="What it is for, to tell keys apart.")
 @json_option
 @system_option
 @settings_options(*PLACE)
-def create(settings: Settings, system: str | None, tenant: str, scope: str, name: str, as_json: bool) -> None:
+def create(settings: Settings, system: str | None, tenant: str, scopes: str, name: str, as_json: bool) -> None:
     """Make a key and print it, this once."""
-    scopes = [word.strip() for word in scope.split(",") if word.strip()]
+    wanted = [word.strip() for word in scopes.split(",") if word.strip()]
 
     async def work(database: Database) -> str:
         whose = await tenant_named(database, tenant)
         async with database.transaction("write") as connection:
-            with _by_flag():
-                return await create_key(connection, whose.tenant_id, scopes, name)
+            return await create_key(connection, whose.tenant_id, wanted, name)
 
     made = as_service(settings, work, system=system)
     if as_json:
@@ -60,11 +53,15 @@ def create(settings: Settings, system: str | None, tenant: str, scope: str, name
 @click.argument("key_id")
 @tenant_option
 @click.option("--actor", required=True, metavar="ID", help="As whom it reads.")
-@click.option("--expires-in", "life_s", type=int, default=LIFE_S, show_default=True, metavar="SECONDS", help="At most a day.")
+@click.option(
+    "--expires-in", "expires_in_s", type=int, default=LIFE_S, show_default=True, metavar="SECONDS", help="At most a day."
+)
 @json_option
 @system_option
 @settings_options(*PLACE)
-def token(key_id: str, settings: Settings, system: str | None, tenant: str, actor: str, life_s: int, as_json: bool) -> None:
+def token(
+    key_id: str, settings: Settings, system: str | None, tenant: str, actor: str, expires_in_s: int, as_json: bool
+) -> None:
     """Make a viewer token with the key that begins with KEY_ID (scope write or admin), and print it.
 
     It reads as one actor, and does nothing else, until it expires or the key is revoked.
@@ -75,8 +72,7 @@ def token(key_id: str, settings: Settings, system: str | None, tenant: str, acto
         async with database.transaction("point") as connection:
             await require_key(connection, whose.tenant_id, key_id)
             tokens = await ViewerTokens.of_deployment(connection)
-        with _by_flag():
-            return tokens.sign(whose.tenant_id, actor, key_id, life_s)
+        return tokens.sign(whose.tenant_id, actor, key_id, expires_in_s)
 
     made = as_service(settings, work, system=system)
     if as_json:
@@ -125,12 +121,3 @@ def revoke(key_id: str, settings: Settings, system: str | None, tenant: str, as_
         print_json({"revoked": key_id})
     else:
         click.echo(f"key {key_id} revoked")
-
-
-@contextmanager
-def _by_flag() -> Iterator[None]:
-    """What is wrong is named by the flag that says it."""
-    try:
-        yield
-    except InvalidInput as error:
-        raise InvalidInput(errors=tuple(FieldError(FLAGS[one.pointer], one.detail) for one in error.errors)) from error

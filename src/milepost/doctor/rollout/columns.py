@@ -12,8 +12,11 @@ from typing import Final
 from milepost.doctor.rollout.names import Table
 from milepost.doctor.statements import nodes, parse_one
 from milepost.errors import InvalidInput, NotFound
+from milepost.postgres import load_queries
 
 __all__ = ["require_columns"]
+
+queries = load_queries(__package__, "columns.sql")
 
 OF_ALL_TABLES: Final = frozenset({"tableoid", "ctid", "xmin", "xmax", "cmin", "cmax"})
 
@@ -36,7 +39,7 @@ def require_columns(
 
 def _within(element: str) -> Iterator[str]:
     try:
-        tree = parse_one(f"{'CREATE'} INDEX ON t ({element})").tree
+        tree = parse_one(queries.element.replace("{element}", element)).tree
     except InvalidInput:
         return
     yield from (node.name for node in nodes(tree, "IndexElem") if node.name)

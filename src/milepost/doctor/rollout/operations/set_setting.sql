@@ -16,7 +16,7 @@ WHERE s.setdatabase = coalesce((SELECT oid FROM pg_database WHERE %(in_database)
   AND split_part(pair, '=', 1) = %(name)s;
 
 -- name: alter
--- One form for the three scopes; ALTER SYSTEM can have no transaction.
+-- One form for all scopes; ALTER SYSTEM can have no transaction.
 ALTER {whose} {what};
 
 -- name: anew
